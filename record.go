@@ -1,0 +1,213 @@
+// Package vigil holds the formats by which a trail proves itself, and their verification, free of server code:
+// the CloudTrail record, and the page that the journal keeps records in.
+package vigil
+
+import (
+	"encoding/json"
+	"time"
+
+	jsonv2 "github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// RecordVersion is the eventVersion of the records that Vigil writes.
+const RecordVersion = "1.11"
+
+// Values of Record.EventType.
+const (
+	AwsAPICall      = "AwsApiCall"
+	AwsServiceEvent = "AwsServiceEvent"
+)
+
+// Record is one CloudTrail event of form 1.11, as the CloudTrail user guide describes it under "record contents".
+// Fields are written in the order in which AWS writes them.
+type Record struct {
+	EventVersion        string          `json:"eventVersion"`
+	UserIdentity        UserIdentity    `json:"userIdentity"`
+	EventTime           time.Time       `json:"eventTime"` // UTC, written in whole seconds
+	EventSource         string          `json:"eventSource"`
+	EventName           string          `json:"eventName"`
+	AWSRegion           string          `json:"awsRegion"`
+	SourceIPAddress     string          `json:"sourceIPAddress"`
+	UserAgent           string          `json:"userAgent"`
+	ErrorCode           string          `json:"errorCode,omitempty"`
+	ErrorMessage        string          `json:"errorMessage,omitempty"`
+	RequestParameters   json.RawMessage `json:"requestParameters"` // a JSON object; nil is written as null
+	ResponseElements    json.RawMessage `json:"responseElements"`  // a JSON object; nil is written as null
+	AdditionalEventData json.RawMessage `json:"additionalEventData,omitempty"`
+	RequestID           string          `json:"requestID,omitempty"` // absent from service events
+	EventID             string          `json:"eventID"`
+	ReadOnly            bool            `json:"readOnly"`
+	Resources           []Resource      `json:"resources,omitempty"`
+	EventType           string          `json:"eventType"`
+	ManagementEvent     bool            `json:"managementEvent"`
+	RecipientAccountID  string          `json:"recipientAccountId"`
+	ServiceEventDetails json.RawMessage `json:"serviceEventDetails,omitempty"`
+	SharedEventID       string          `json:"sharedEventID,omitempty"`
+	VPCEndpointID       string          `json:"vpcEndpointId,omitempty"`
+	EventCategory       string          `json:"eventCategory"`
+	TLSDetails          *TLSDetails     `json:"tlsDetails,omitempty"`
+}
+
+// UserIdentity says who called.
+type UserIdentity struct {
+	Type        string `json:"type,omitempty"` // Root, IAMUser, AssumedRole, AWSService …; absent from service events
+	PrincipalID string `json:"principalId,omitempty"`
+	ARN         string `json:"arn,omitempty"`
+	AccountID   string `json:"accountId,omitempty"`
+	AccessKeyID string `json:"accessKeyId,omitempty"`
+	UserName    string `json:"userName,omitempty"`
+	InvokedBy   string `json:"invokedBy,omitempty"`
+}
+
+// Resource is something that the call touched.
+type Resource struct {
+	AccountID string `json:"accountId,omitempty"`
+	Type      string `json:"type,omitempty"` // such as AWS::KMS::Key
+	ARN       string `json:"ARN"`
+}
+
+// TLSDetails says how the connection was protected. It is absent from calls over plain HTTP.
+type TLSDetails struct {
+	TLSVersion               string `json:"tlsVersion"`
+	CipherSuite              string `json:"cipherSuite"`
+	ClientProvidedHostHeader string `json:"clientProvidedHostHeader,omitempty"`
+	KeyExchange              string `json:"keyExchange,omitempty"`
+}
+
+// ParseRecord reads one record of any event version. Members that it does not know are passed over.
+func ParseRecord(data []byte) (*Record, error) {
+	r := new(Record)
+	if err := jsonv2.Unmarshal(data, r); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// AppendJSON appends the record as AWS writes it to dst, and returns the result.
+func (r *Record) AppendJSON(dst []byte) []byte {
+	dst = append(dst, `{"eventVersion":`...)
+	dst = appendString(dst, r.EventVersion)
+	dst = append(dst, `,"userIdentity":`...)
+	dst = r.UserIdentity.appendJSON(dst)
+	dst = append(dst, `,"eventTime":"`...)
+	dst = r.EventTime.UTC().AppendFormat(dst, "2006-01-02T15:04:05Z")
+	dst = append(dst, '"')
+	dst = appendMember(dst, "eventSource", r.EventSource)
+	dst = appendMember(dst, "eventName", r.EventName)
+	dst = appendMember(dst, "awsRegion", r.AWSRegion)
+	dst = appendMember(dst, "sourceIPAddress", r.SourceIPAddress)
+	dst = appendMember(dst, "userAgent", r.UserAgent)
+	dst = appendOptional(dst, "errorCode", r.ErrorCode)
+	dst = appendOptional(dst, "errorMessage", r.ErrorMessage)
+	dst = appendRaw(dst, "requestParameters", r.RequestParameters)
+	dst = appendRaw(dst, "responseElements", r.ResponseElements)
+	if r.AdditionalEventData != nil {
+		dst = appendRaw(dst, "additionalEventData", r.AdditionalEventData)
+	}
+	dst = appendOptional(dst, "requestID", r.RequestID)
+	dst = appendMember(dst, "eventID", r.EventID)
+	dst = appendBool(dst, "readOnly", r.ReadOnly)
+	if len(r.Resources) > 0 {
+		dst = append(dst, `,"resources":[`...)
+		for i, res := range r.Resources {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = res.appendJSON(dst)
+		}
+		dst = append(dst, ']')
+	}
+	dst = appendMember(dst, "eventType", r.EventType)
+	dst = appendBool(dst, "managementEvent", r.ManagementEvent)
+	dst = appendMember(dst, "recipientAccountId", r.RecipientAccountID)
+	if r.ServiceEventDetails != nil {
+		dst = appendRaw(dst, "serviceEventDetails", r.ServiceEventDetails)
+	}
+	dst = appendOptional(dst, "sharedEventID", r.SharedEventID)
+	dst = appendOptional(dst, "vpcEndpointId", r.VPCEndpointID)
+	dst = appendMember(dst, "eventCategory", r.EventCategory)
+	if t := r.TLSDetails; t != nil {
+		dst = append(dst, `,"tlsDetails":`...)
+		dst = t.appendJSON(dst)
+	}
+	return append(dst, '}')
+}
+
+func (u *UserIdentity) appendJSON(dst []byte) []byte {
+	return appendObject(dst, "type", u.Type, "principalId", u.PrincipalID, "arn", u.ARN, "accountId", u.AccountID,
+		"accessKeyId", u.AccessKeyID, "userName", u.UserName, "invokedBy", u.InvokedBy)
+}
+
+func (r *Resource) appendJSON(dst []byte) []byte {
+	return appendObject(dst, "accountId", r.AccountID, "type", r.Type, "ARN", r.ARN)
+}
+
+func (t *TLSDetails) appendJSON(dst []byte) []byte {
+	return appendObject(dst, "tlsVersion", t.TLSVersion, "cipherSuite", t.CipherSuite,
+		"clientProvidedHostHeader", t.ClientProvidedHostHeader, "keyExchange", t.KeyExchange)
+}
+
+// appendObject appends an object of the name, value pairs whose value is not empty.
+func appendObject(dst []byte, pairs ...string) []byte {
+	dst = append(dst, '{')
+	start := len(dst)
+	for i := 0; i < len(pairs); i += 2 {
+		dst = appendOptional(dst, pairs[i], pairs[i+1])
+	}
+	if len(dst) > start { // drop the comma before the first member
+		dst = append(dst[:start], dst[start+1:]...)
+	}
+	return append(dst, '}')
+}
+
+func appendMember(dst []byte, name, value string) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	return appendString(dst, value)
+}
+
+func appendOptional(dst []byte, name, value string) []byte {
+	if value == "" {
+		return dst
+	}
+	return appendMember(dst, name, value)
+}
+
+func appendBool(dst []byte, name string, value bool) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	if value {
+		return append(dst, `":true`...)
+	}
+	return append(dst, `":false`...)
+}
+
+func appendRaw(dst []byte, name string, raw []byte) []byte {
+	dst = append(dst, ',', '"')
+	dst = append(dst, name...)
+	dst = append(dst, '"', ':')
+	if raw == nil {
+		return append(dst, "null"...)
+	}
+	return append(dst, raw...)
+}
+
+// appendString appends s as a JSON string. Bytes that are not UTF-8 are replaced, as a record must be valid whatever a client sent.
+func appendString(dst []byte, s string) []byte {
+	plain := true
+	for i := 0; i < len(s); i++ {
+		if c := s[i]; c < 0x20 || c >= 0x7f || c == '"' || c == '\\' {
+			plain = false
+			break
+		}
+	}
+	if plain {
+		dst = append(dst, '"')
+		dst = append(dst, s...)
+		return append(dst, '"')
+	}
+	dst, _ = jsontext.AppendQuote(dst, s) // its error only reports the replaced bytes
+	return dst
+}
