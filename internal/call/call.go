@@ -1,0 +1,112 @@
+// Package call is the thread through everything: one API call, with who makes it, when, what it touched,
+// what it may do, and what it wants to change.
+//
+// The door begins a call, a service's handler adds to it and returns a value, and the door journals and answers it. A handler
+// never writes to a socket, to the database or to the record.
+package call
+
+import (
+	"time"
+
+	"vigil"
+	"vigil/internal/arn"
+	"vigil/internal/policy"
+	"vigil/internal/store"
+)
+
+// Principal is who signed a request.
+type Principal struct {
+	Type        string // as in a record's userIdentity: Root
+	ARN         string
+	Account     string
+	PrincipalID string
+	AccessKeyID string
+	UserName    string // IAM users only
+}
+
+// Call is one API call. It belongs to one goroutine.
+type Call struct {
+	Principal Principal
+	Service   string // the service's signing name: kms
+	Operation string // the operation's name in the API: Encrypt
+	Region    string // the region called
+	Time      time.Time
+	RequestID string
+	EventID   string
+	SourceIP  string
+	UserAgent string
+	TLS       *vigil.TLSDetails // nil over plain HTTP
+
+	resources []vigil.Resource
+	response  []pair
+	notes     []pair
+	effect    func(store.Tx) error
+}
+
+type pair struct{ name, value string }
+
+// Account is the caller's account, in which the call happens.
+func (c *Call) Account() string { return c.Principal.Account }
+
+// ARN is the ARN of a resource of the called service in the caller's account and region.
+func (c *Call) ARN(resource string) arn.ARN {
+	return arn.New(c.Service, c.Region, c.Principal.Account, resource)
+}
+
+// Touch notes a resource that the call is about, for the record. A resource is noted once; order is kept.
+// typ is CloudTrail's name of the kind, such as AWS::KMS::Key.
+func (c *Call) Touch(typ string, resource arn.ARN) {
+	text := resource.String()
+	for _, r := range c.resources {
+		if r.ARN == text {
+			return
+		}
+	}
+	c.resources = append(c.resources, vigil.Resource{AccountID: resource.Account, Type: typ, ARN: text})
+}
+
+// Note adds a member to the record's additionalEventData. The value must not be secret.
+func (c *Call) Note(name, value string) { c.notes = append(c.notes, pair{name, value}) }
+
+// Responded sets a member of the record's responseElements. An operation that says nothing here is
+// recorded with its whole output.
+func (c *Call) Responded(name, value string) { c.response = append(c.response, pair{name, value}) }
+
+// Effect has fn run in the transaction that records the call. It checks again, in that transaction, all that it depends on:
+// the call is answered and recorded with the error that it returns, and then nothing that it did remains.
+// It runs on the committer's goroutine: it uses its Tx and memory, and waits for nothing.
+// A call has at most one effect.
+func (c *Call) Effect(fn func(store.Tx) error) {
+	if c.effect != nil {
+		panic("call: a call has one effect")
+	}
+	c.effect = fn
+}
+
+// Allow asks whether the caller may perform action, such as kms:Encrypt, on r, and returns nil or an AccessDeniedException
+// that says which policy is why.
+func (c *Call) Allow(action string, r policy.Resource, conditions policy.Context) error {
+	who := policy.Principal{Type: c.Principal.Type, ARN: c.Principal.ARN, Account: c.Principal.Account}
+	decision := policy.Decide(policy.Request{Principal: who, Action: action, Resource: r, Context: conditions})
+	if decision.Allowed {
+		return nil
+	}
+	return &Error{Code: "AccessDeniedException", Message: decision.Denial(), Status: 400}
+}
+
+// What the door needs to finish the call.
+
+// PendingEffect is what Effect was given, or nil.
+func (c *Call) PendingEffect() func(store.Tx) error { return c.effect }
+
+// DropEffect forgets the effect, for a call whose handler failed.
+func (c *Call) DropEffect() { c.effect = nil }
+
+// Resources are those that the call touched.
+func (c *Call) Resources() []vigil.Resource { return c.resources }
+
+// ResponseElements is a JSON object of what Responded was told, or nil.
+func (c *Call) ResponseElements() []byte { return object(c.response) }
+
+// AdditionalEventData is a JSON object of what Note was told, or nil.
+func (c *Call) AdditionalEventData() []byte { return object(c.notes) }

@@ -1,0 +1,81 @@
+package call
+
+import (
+	"sort"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"github.com/google/uuid"
+
+	"vigil"
+	"vigil/internal/journal"
+)
+
+// ServiceEvent is something that Vigil did by itself, such as destroying a key whose waiting period has ended: CloudTrail's
+// AwsServiceEvent.
+type ServiceEvent struct {
+	Source    string // kms.amazonaws.com
+	Name      string // DeleteKey
+	Region    string
+	Account   string
+	Time      time.Time
+	Resources []vigil.Resource
+	Details   map[string]string // serviceEventDetails
+}
+
+// Record is the event's entry for the journal.
+func (e ServiceEvent) Record() journal.Record {
+	const internal = "AWS Internal" // as AWS names itself in such records
+	var details []pair
+	for name, value := range e.Details {
+		details = append(details, pair{name, value})
+	}
+	sort.Slice(details, func(i, j int) bool { return details[i].name < details[j].name })
+	r := vigil.Record{
+		EventVersion:        vigil.RecordVersion,
+		UserIdentity:        vigil.UserIdentity{AccountID: e.Account, InvokedBy: internal},
+		EventTime:           e.Time,
+		EventSource:         e.Source,
+		EventName:           e.Name,
+		AWSRegion:           e.Region,
+		SourceIPAddress:     internal,
+		UserAgent:           internal,
+		EventID:             NewEventID(e.Time),
+		Resources:           e.Resources,
+		EventType:           vigil.AwsServiceEvent,
+		ManagementEvent:     true,
+		RecipientAccountID:  e.Account,
+		ServiceEventDetails: object(details),
+		EventCategory:       "Management",
+	}
+	return journal.Record{Time: e.Time, Data: r.AppendJSON(nil)}
+}
+
+// NewEventID makes the id of an event: a UUID of version 7, which begins with the event's time, so that the event can be
+// found by its id without an index over ids.
+func NewEventID(at time.Time) string {
+	id := uuid.New()
+	ms := at.UnixMilli()
+	for i := 0; i < 6; i++ {
+		id[i] = byte(ms >> (40 - 8*i))
+	}
+	id[6] = id[6]&0x0f | 0x70
+	return id.String()
+}
+
+// object is a JSON object of the pairs, or nil when there are none.
+func object(pairs []pair) []byte {
+	if len(pairs) == 0 {
+		return nil
+	}
+	dst := []byte{'{'}
+	for i, p := range pairs {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst, _ = jsontext.AppendQuote(dst, p.name)
+		dst = append(dst, ':')
+		dst, _ = jsontext.AppendQuote(dst, p.value)
+	}
+	return append(dst, '}')
+}
