@@ -1,0 +1,154 @@
+package kms
+
+//lint:file-ignore SA1019 CustomerMasterKeySpec is deprecated, but AWS KMS takes it and answers with it still.
+
+import (
+	"context"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+	"github.com/google/uuid"
+
+	"vigil/internal/call"
+	"vigil/internal/kms/keycrypt"
+	"vigil/internal/store"
+)
+
+// CreateKey makes a key and its material.
+func (k *KMS) CreateKey(_ context.Context, c *call.Call, in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
+	if err := fillCreateKey(in); err != nil {
+		return nil, err
+	}
+	if err := allowCreateKey(c, in); err != nil {
+		return nil, err
+	}
+	if err := checkCreateKey(in); err != nil {
+		return nil, err
+	}
+	made := newKey(c, in)
+	document, err := initialPolicy(c, made, in)
+	if err != nil {
+		return nil, err
+	}
+	insert, err := k.insertKey(made, document, in.Tags)
+	if err != nil {
+		return nil, err
+	}
+	c.Touch(keyType, made.arn)
+	c.Effect(insert)
+	return &kms.CreateKeyOutput{KeyMetadata: made.metadata()}, nil
+}
+
+// fillCreateKey gives every member its default, as AWS KMS records them. KeySpec and CustomerMasterKeySpec are two
+// names of one thing.
+func fillCreateKey(in *kms.CreateKeyInput) error {
+	if in.KeySpec != "" && in.CustomerMasterKeySpec != "" && string(in.KeySpec) != string(in.CustomerMasterKeySpec) {
+		return call.Errorf("ValidationException", "KeySpec %s and CustomerMasterKeySpec %s differ. Specify only KeySpec.",
+			in.KeySpec, in.CustomerMasterKeySpec)
+	}
+	if in.KeySpec == "" {
+		in.KeySpec = types.KeySpec(in.CustomerMasterKeySpec)
+	}
+	if in.KeySpec == "" {
+		in.KeySpec = types.KeySpecSymmetricDefault
+	}
+	in.CustomerMasterKeySpec = types.CustomerMasterKeySpec(in.KeySpec)
+	if in.KeyUsage == "" && in.KeySpec == types.KeySpecSymmetricDefault {
+		in.KeyUsage = types.KeyUsageTypeEncryptDecrypt
+	}
+	if in.Origin == "" {
+		in.Origin = types.OriginTypeAwsKms
+	}
+	if in.Description == nil {
+		in.Description = new("")
+	}
+	if in.MultiRegion == nil {
+		in.MultiRegion = new(false)
+	}
+	if in.Tags == nil {
+		in.Tags = []types.Tag{}
+	}
+	return nil
+}
+
+// allowCreateKey: a key that is made with tags needs the permission to tag too.
+func allowCreateKey(c *call.Call, in *kms.CreateKeyInput) error {
+	if err := allowAny(c, "kms:CreateKey"); err != nil || len(in.Tags) == 0 {
+		return err
+	}
+	return allowAny(c, "kms:TagResource")
+}
+
+// checkCreateKey refuses what AWS KMS refuses, and then what is not built yet.
+func checkCreateKey(in *kms.CreateKeyInput) error {
+	if in.KeyUsage == "" {
+		return call.Errorf("ValidationException",
+			"You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
+	}
+	if !slices.Contains(usages[in.KeySpec], in.KeyUsage) {
+		return call.Errorf("ValidationException", "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, in.KeySpec)
+	}
+	if err := checkText("description", *in.Description); err != nil {
+		return err
+	}
+	if err := checkTags(in.Tags); err != nil {
+		return err
+	}
+	_, built := specs[in.KeySpec]
+	switch {
+	case !built:
+		return call.NotBuilt("KeySpec " + string(in.KeySpec))
+	case in.Origin != types.OriginTypeAwsKms:
+		return call.NotBuilt("Origin " + string(in.Origin))
+	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
+		return call.NotBuilt("A key in a custom key store")
+	case *in.MultiRegion:
+		return call.NotBuilt("MultiRegion: a multi-Region key")
+	}
+	return nil
+}
+
+func newKey(c *call.Call, in *kms.CreateKeyInput) *key {
+	ref := keyRef{c.Account(), c.Region, uuid.NewString()}
+	made := &key{
+		ref:         ref,
+		arn:         ref.arn(),
+		spec:        in.KeySpec,
+		usage:       in.KeyUsage,
+		origin:      in.Origin,
+		state:       types.KeyStateEnabled,
+		description: *in.Description,
+		created:     fromMillis(toMillis(c.Time)),
+		current:     keycrypt.Generate(ref.id, specs[in.KeySpec].size),
+	}
+	made.text = made.arn.String()
+	return made
+}
+
+// insertKey is the effect that stores a new key. The material is wrapped before it: that takes time that the effect has
+// not.
+func (k *KMS) insertKey(made *key, document string, tags []types.Tag) (func(store.Tx) error, error) {
+	ref, id := made.ref, made.current.ID()
+	secret := made.current.Secret()
+	defer clear(secret)
+	wrapped, err := k.material.Wrap(secret, wrapContext(made.text, id))
+	if err != nil {
+		return nil, err
+	}
+	return func(tx store.Tx) error {
+		created := toMillis(made.created)
+		_, err := tx.Exec(`INSERT INTO kms_key (account, region, id, spec, key_usage, origin, state, description, policy, material,
+			created, deletion) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)`, ref.account, ref.region, ref.id,
+			made.spec, made.usage, made.origin, made.state, made.description, document, id, created)
+		if err != nil {
+			return err
+		}
+		_, err = tx.Exec(`INSERT INTO kms_material (account, region, key_id, id, wrapped, created) VALUES ($1, $2, $3, $4, $5, $6)`,
+			ref.account, ref.region, ref.id, id, wrapped, created)
+		if err != nil {
+			return err
+		}
+		return putTags(tx, ref, tags)
+	}, nil
+}

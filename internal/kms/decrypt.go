@@ -1,0 +1,222 @@
+package kms
+
+import (
+	"context"
+	"errors"
+	"slices"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"vigil/internal/arn"
+	"vigil/internal/call"
+	"vigil/internal/kms/keycrypt"
+	"vigil/internal/policy"
+	"vigil/internal/store"
+)
+
+// Decrypt decrypts what Encrypt, GenerateDataKey and GenerateDataKeyWithoutPlaintext made. The ciphertext tells the
+// key; a caller who names one too wants no other to be used.
+func (k *KMS) Decrypt(ctx context.Context, c *call.Call, in *kms.DecryptInput) (*kms.DecryptOutput, error) {
+	in.EncryptionAlgorithm = orSymmetric(in.EncryptionAlgorithm)
+	s := source{in.CiphertextBlob, in.KeyId, "keyId", in.EncryptionAlgorithm, in.EncryptionContext, in.DryRun, in.DryRunModifiers}
+	key, err := k.sourceKey(ctx, c, s, use("kms:Decrypt"), in.GrantTokens...)
+	if err != nil {
+		return nil, err
+	}
+	if in.Recipient != nil {
+		return nil, call.NotBuilt("Recipient, which encrypts the plaintext for an attested environment,")
+	}
+	plaintext, material, err := key.open(s)
+	if err != nil {
+		return nil, err
+	}
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	c.Note("keyMaterialId", material)
+	return &kms.DecryptOutput{
+		EncryptionAlgorithm: in.EncryptionAlgorithm,
+		KeyId:               &key.text,
+		KeyMaterialId:       &material,
+		Plaintext:           plaintext,
+	}, nil
+}
+
+// ReEncrypt decrypts a ciphertext and encrypts the plaintext under another key, or the same with another context,
+// without letting it out. Either key may be another account's.
+func (k *KMS) ReEncrypt(ctx context.Context, c *call.Call, in *kms.ReEncryptInput) (*kms.ReEncryptOutput, error) {
+	in.SourceEncryptionAlgorithm = orSymmetric(in.SourceEncryptionAlgorithm)
+	in.DestinationEncryptionAlgorithm = orSymmetric(in.DestinationEncryptionAlgorithm)
+	s := source{in.CiphertextBlob, in.SourceKeyId, "sourceKeyId", in.SourceEncryptionAlgorithm, in.SourceEncryptionContext, in.DryRun,
+		in.DryRunModifiers}
+	from, err := k.sourceKey(ctx, c, s, use("kms:ReEncryptFrom"), in.GrantTokens...)
+	if err != nil {
+		return nil, err
+	}
+	to, err := k.authorize(ctx, c, in.DestinationKeyId, use("kms:ReEncryptTo"), in.GrantTokens...)
+	if err != nil {
+		return nil, err
+	}
+	if err := to.ready(c.Operation, types.KeyUsageTypeEncryptDecrypt); err != nil {
+		return nil, err
+	}
+	if err := to.encryptsWith(in.DestinationEncryptionAlgorithm); err != nil {
+		return nil, err
+	}
+	plaintext, material, err := from.open(s)
+	if err != nil {
+		return nil, err
+	}
+	defer clear(plaintext)
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	blob, err := to.current.Encrypt(to.text, plaintext, in.DestinationEncryptionContext)
+	if err != nil {
+		return nil, err
+	}
+	c.Note("sourceKeyMaterialId", material)
+	c.Note("destinationKeyMaterialId", to.current.ID())
+	return &kms.ReEncryptOutput{
+		CiphertextBlob:                 blob,
+		DestinationEncryptionAlgorithm: in.DestinationEncryptionAlgorithm,
+		DestinationKeyMaterialId:       new(to.current.ID()),
+		KeyId:                          &to.text,
+		SourceEncryptionAlgorithm:      in.SourceEncryptionAlgorithm,
+		SourceKeyId:                    &from.text,
+		SourceKeyMaterialId:            &material,
+	}, nil
+}
+
+// source is what there is to decrypt, and what the caller says of it.
+type source struct {
+	blob      []byte
+	keyID     *string // nil when the ciphertext alone tells
+	member    string  // what keyID is called in the request
+	algorithm types.EncryptionAlgorithmSpec
+	context   map[string]string
+	dryRun    *bool
+	modifiers []types.DryRunModifierType
+}
+
+// ignored says that the caller only asks for permission: DryRun with IGNORE_CIPHERTEXT.
+func (s *source) ignored() bool {
+	return slices.Contains(s.modifiers, types.DryRunModifierTypeIgnoreCiphertext)
+}
+
+// validate checks what the model of the API leaves to the service.
+func (s *source) validate() error {
+	null := "1 validation error detected: Value null at '%s' failed to satisfy constraint: Member must not be null"
+	switch {
+	case len(s.modifiers) > 0 && (s.dryRun == nil || !*s.dryRun):
+		return call.Errorf("ValidationException", "DryRunModifiers can only be specified when DryRun is true.")
+	case s.ignored() && s.keyID == nil:
+		return call.Errorf("ValidationException", null, s.member)
+	case !s.ignored() && len(s.blob) == 0:
+		return call.Errorf("ValidationException", null, "ciphertextBlob")
+	}
+	return nil
+}
+
+// sourceKey is the key to decrypt with: authorized, the one that the ciphertext names, and ready for it.
+func (k *KMS) sourceKey(ctx context.Context, c *call.Call, s source, a access, grantTokens ...string) (*key, error) {
+	if err := s.validate(); err != nil {
+		return nil, err
+	}
+	var found *key
+	var err error
+	if s.keyID == nil {
+		found, err = k.keyOfBlob(ctx, c, s.blob, a, grantTokens...)
+	} else {
+		found, err = k.namedKeyOfBlob(ctx, c, s, a, grantTokens...)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := found.ready(c.Operation, types.KeyUsageTypeEncryptDecrypt); err != nil {
+		return nil, err
+	}
+	return found, found.encryptsWith(s.algorithm)
+}
+
+// namedKeyOfBlob is the key that the caller names, if it is the one that the ciphertext names. A key id
+// alone is enough for a key of another account, because the ciphertext has the rest of the ARN.
+func (k *KMS) namedKeyOfBlob(ctx context.Context, c *call.Call, s source, a access, grantTokens ...string) (*key, error) {
+	header, parseErr := keycrypt.ParseBlob(s.blob)
+	name := *s.keyID
+	if target, ok := parseARN(header.KeyARN); ok && isKeyID(name) && target.Resource == "key/"+name && target.Region == c.Region {
+		name = header.KeyARN
+	}
+	found, err := k.authorize(ctx, c, &name, a, grantTokens...)
+	switch {
+	case err != nil:
+		return nil, err
+	case s.ignored() || s.algorithm != types.EncryptionAlgorithmSpecSymmetricDefault:
+		return found, nil // there is no ciphertext, or none of the form that names its key
+	case parseErr != nil:
+		return nil, invalidCiphertext()
+	case header.KeyARN != found.text:
+		return nil, call.Errorf("IncorrectKeyException",
+			"The key ID in the request does not identify a CMK that can perform this operation.")
+	}
+	return found, nil
+}
+
+// keyOfBlob is the key that the ciphertext names.
+func (k *KMS) keyOfBlob(ctx context.Context, c *call.Call, blob []byte, a access, grantTokens ...string) (*key, error) {
+	header, err := keycrypt.ParseBlob(blob)
+	if err != nil {
+		return nil, invalidCiphertext()
+	}
+	target, ok := parseARN(header.KeyARN)
+	if !ok || target.Type() != "key" || !isKeyID(target.ID()) {
+		return nil, invalidCiphertext()
+	}
+	if target.Region != c.Region {
+		return nil, noKeyForBlob(c, target, a)
+	}
+	found, err := k.load(ctx, keyRef{target.Account, target.Region, target.ID()})
+	if errors.Is(err, store.ErrNoRows) {
+		return nil, noKeyForBlob(c, target, a)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return found, k.allow(c, found, a, true, grantTokens...)
+}
+
+// noKeyForBlob is the answer when the key of a ciphertext does not exist here. Another account's key gives the text
+// that it would give if it existed and were denied.
+func noKeyForBlob(c *call.Call, target arn.ARN, a access) error {
+	if target.Account != c.Account() {
+		r := policy.Resource{ARN: target.String(), Account: target.Account, CrossAccount: a.crossAccount, Unnamed: true}
+		if err := c.Allow(a.action, r, nil); err != nil {
+			return err
+		}
+	}
+	return call.Errorf("AccessDeniedException", "The ciphertext refers to a customer master key that does not exist, "+
+		"does not exist in this region, or you are not allowed to access.")
+}
+
+// open decrypts, and returns the id of the material that it took. A ciphertext that is to be ignored opens to nothing.
+func (k *key) open(s source) (plaintext []byte, materialID string, err error) {
+	if s.ignored() {
+		return nil, "", nil
+	}
+	header, err := keycrypt.ParseBlob(s.blob)
+	if err != nil {
+		return nil, "", invalidCiphertext()
+	}
+	material := k.material(header.MaterialID)
+	if material == nil {
+		return nil, "", invalidCiphertext()
+	}
+	plaintext, err = material.Decrypt(s.blob, s.context)
+	if errors.Is(err, keycrypt.ErrCiphertext) {
+		return nil, "", invalidCiphertext()
+	}
+	return plaintext, header.MaterialID, err
+}
+
+func invalidCiphertext() error { return call.Errorf("InvalidCiphertextException", "") }

@@ -1,0 +1,186 @@
+// Package kms is the key management service: the operations of the AWS KMS API, on keys that it keeps.
+//
+// A handler reads like a sentence: find the key, ask whether the caller may, check that the key can, do it. Everything
+// that changes something is the call's effect, which looks again, in the transaction that records the call, at all that
+// it depends on.
+//
+//   - key.go      what a key is, and what its state lets it do
+//   - resolve.go  from what a caller names to a key, and may they? cache.go keeps keys at hand
+//   - create.go, state.go, deletion.go, keypolicy.go, tags.go, alias.go, list.go   the life of keys
+//   - encrypt.go, decrypt.go, datakey.go, mac.go, random.go   what keys are for
+//
+// Errors, their codes and texts are AWS's: those that were recorded against AWS KMS word for word, the others in its
+// manner.
+package kms
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"vigil/internal/call"
+	"vigil/internal/clock"
+	"vigil/internal/journal"
+	"vigil/internal/store"
+)
+
+// Config is what a KMS needs. All of it is required but LastUse and Log.
+type Config struct {
+	DB       store.DB
+	Clock    clock.Clock
+	Material Wrapper
+	Journal  Journal
+	// LastUse finds the last successful cryptographic operation with a key since the key was created. It says false
+	// when there was none. Without it, GetKeyLastUsage answers that it is not supported.
+	LastUse func(ctx context.Context, keyARN string) (Usage, bool, error)
+	Log     *slog.Logger
+}
+
+// Wrapper encrypts key material, which is never stored in any other form. What was wrapped with a context
+// only unwraps with the same. It is used by many goroutines.
+type Wrapper interface {
+	Wrap(plaintext, context []byte) ([]byte, error)
+	Unwrap(wrapped, context []byte) ([]byte, error)
+}
+
+// Journal records what the service does by itself: see journal.Journal.
+type Journal interface {
+	Commit(ctx context.Context, effect func(store.Tx) error, record func(error) []journal.Record) error
+}
+
+// Usage is one use of a key, as its record tells it.
+type Usage struct {
+	Operation string // Encrypt
+	Time      time.Time
+	RequestID string
+	EventID   string
+}
+
+// KMS is the service. It is used by many goroutines.
+type KMS struct {
+	db       store.DB
+	clock    clock.Clock
+	material Wrapper
+	journal  Journal
+	lastUse  func(context.Context, string) (Usage, bool, error) // or nil
+	log      *slog.Logger
+
+	keys      *cache[keyRef, *key]
+	aliases   *cache[aliasRef, string] // to the id of the key that the alias names
+	scheduled chan struct{}            // has a token when a deletion was scheduled that Run has not looked at
+}
+
+// New opens the service's tables. Run must run for keys to be destroyed when their time has come.
+func New(ctx context.Context, config Config) (*KMS, error) {
+	if config.DB == nil || config.Clock == nil || config.Material == nil || config.Journal == nil {
+		return nil, errors.New("kms: DB, Clock, Material and Journal are required")
+	}
+	if config.Log == nil {
+		config.Log = slog.New(slog.DiscardHandler)
+	}
+	if err := config.DB.Migrate(ctx, "kms", migrations...); err != nil {
+		return nil, err
+	}
+	return &KMS{
+		db:        config.DB,
+		clock:     config.Clock,
+		material:  config.Material,
+		journal:   config.Journal,
+		lastUse:   config.LastUse,
+		log:       config.Log,
+		keys:      newCache[keyRef, *key](maxCachedKeys),
+		aliases:   newCache[aliasRef, string](maxCachedAliases),
+		scheduled: make(chan struct{}, 1),
+	}, nil
+}
+
+// Service lists the operations. The operations of AWS KMS that are missing here are not built yet.
+func (k *KMS) Service() call.Service {
+	return call.Service{
+		Name:          "kms",
+		EventSource:   eventSource,
+		InternalError: "KMSInternalException",
+		Operations: []call.Operation{
+			call.Op("CancelKeyDeletion", k.CancelKeyDeletion),
+			call.Op("CreateAlias", k.CreateAlias),
+			call.Op("CreateKey", k.CreateKey),
+			call.Read("Decrypt", k.Decrypt),
+			call.Op("DeleteAlias", k.DeleteAlias),
+			call.Read("DescribeKey", k.DescribeKey),
+			call.Op("DisableKey", k.DisableKey),
+			call.Op("EnableKey", k.EnableKey),
+			call.Read("Encrypt", k.Encrypt),
+			call.Read("GenerateDataKey", k.GenerateDataKey),
+			call.Read("GenerateDataKeyWithoutPlaintext", k.GenerateDataKeyWithoutPlaintext),
+			call.Read("GenerateMac", k.GenerateMac),
+			call.Read("GenerateRandom", k.GenerateRandom).Without("NumberOfBytes"),
+			call.Read("GetKeyLastUsage", k.GetKeyLastUsage),
+			call.Read("GetKeyPolicy", k.GetKeyPolicy),
+			call.Read("ListAliases", k.ListAliases),
+			call.Read("ListKeyPolicies", k.ListKeyPolicies),
+			call.Read("ListKeys", k.ListKeys),
+			call.Read("ListResourceTags", k.ListResourceTags),
+			call.Op("PutKeyPolicy", k.PutKeyPolicy),
+			call.Read("ReEncrypt", k.ReEncrypt),
+			call.Op("ScheduleKeyDeletion", k.ScheduleKeyDeletion),
+			call.Op("TagResource", k.TagResource),
+			call.Op("UntagResource", k.UntagResource),
+			call.Op("UpdateAlias", k.UpdateAlias),
+			call.Op("UpdateKeyDescription", k.UpdateKeyDescription),
+			call.Read("VerifyMac", k.VerifyMac),
+		},
+	}
+}
+
+const (
+	eventSource = "kms.amazonaws.com"
+	keyType     = "AWS::KMS::Key" // of keys and of aliases too, as CloudTrail has it
+)
+
+// migrations are the tables. A key's parts are named by its account, region and id. Times are milliseconds since 1970,
+// and 0 is no time.
+var migrations = []string{
+	`CREATE TABLE kms_key (
+		account     TEXT NOT NULL,
+		region      TEXT NOT NULL,
+		id          TEXT NOT NULL,
+		spec        TEXT NOT NULL,
+		key_usage   TEXT NOT NULL,
+		origin      TEXT NOT NULL,
+		state       TEXT NOT NULL,
+		description TEXT NOT NULL,
+		policy      TEXT NOT NULL,
+		material    TEXT NOT NULL,   -- the id of the current one
+		created     BIGINT NOT NULL,
+		deletion    BIGINT NOT NULL, -- when it is destroyed, while the state is PendingDeletion
+		PRIMARY KEY (account, region, id));
+	CREATE INDEX kms_key_deletion ON kms_key (deletion) WHERE deletion > 0;
+
+	CREATE TABLE kms_material (
+		account TEXT NOT NULL,
+		region  TEXT NOT NULL,
+		key_id  TEXT NOT NULL,
+		id      TEXT NOT NULL,
+		wrapped BYTEA NOT NULL, -- in the context of the key and of the id of the material
+		created BIGINT NOT NULL,
+		PRIMARY KEY (account, region, key_id, id));
+
+	CREATE TABLE kms_alias (
+		account TEXT NOT NULL,
+		region  TEXT NOT NULL,
+		name    TEXT NOT NULL, -- with alias/
+		key_id  TEXT NOT NULL,
+		created BIGINT NOT NULL,
+		updated BIGINT NOT NULL,
+		PRIMARY KEY (account, region, name));
+	CREATE INDEX kms_alias_key ON kms_alias (account, region, key_id, name);
+
+	CREATE TABLE kms_tag (
+		account TEXT NOT NULL,
+		region  TEXT NOT NULL,
+		key_id  TEXT NOT NULL,
+		name    TEXT NOT NULL,
+		value   TEXT NOT NULL,
+		PRIMARY KEY (account, region, key_id, name));`,
+}

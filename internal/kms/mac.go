@@ -1,0 +1,61 @@
+package kms
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"vigil/internal/call"
+)
+
+// GenerateMac makes the HMAC of a message of up to 4096 bytes.
+func (k *KMS) GenerateMac(ctx context.Context, c *call.Call, in *kms.GenerateMacInput) (*kms.GenerateMacOutput, error) {
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateMac"), in.GrantTokens...)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := key.macSpec(c.Operation, in.MacAlgorithm)
+	if err != nil {
+		return nil, err
+	}
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	return &kms.GenerateMacOutput{
+		KeyId:        &key.text,
+		Mac:          key.current.MAC(spec.hash, in.Message),
+		MacAlgorithm: spec.mac,
+	}, nil
+}
+
+// VerifyMac says whether a MAC is the message's: one that is not is an error.
+func (k *KMS) VerifyMac(ctx context.Context, c *call.Call, in *kms.VerifyMacInput) (*kms.VerifyMacOutput, error) {
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:VerifyMac"), in.GrantTokens...)
+	if err != nil {
+		return nil, err
+	}
+	spec, err := key.macSpec(c.Operation, in.MacAlgorithm)
+	if err != nil {
+		return nil, err
+	}
+	if !key.current.VerifyMAC(spec.hash, in.Message, in.Mac) {
+		return nil, call.Errorf("KMSInvalidMacException", "")
+	}
+	if err := dryRun(in.DryRun); err != nil {
+		return nil, err
+	}
+	return &kms.VerifyMacOutput{KeyId: &key.text, MacAlgorithm: spec.mac, MacValid: true}, nil
+}
+
+// macSpec is the key's kind, if it makes MACs with this algorithm.
+func (k *key) macSpec(operation string, algorithm types.MacAlgorithmSpec) (spec, error) {
+	if err := k.ready(operation, types.KeyUsageTypeGenerateVerifyMac); err != nil {
+		return spec{}, err
+	}
+	s := specs[k.spec]
+	if s.mac != algorithm {
+		return spec{}, incompatible(string(algorithm), k.spec)
+	}
+	return s, nil
+}

@@ -1,0 +1,26 @@
+package kms
+
+import (
+	"context"
+
+	"github.com/aws/aws-sdk-go-v2/service/kms"
+
+	"vigil/internal/call"
+	"vigil/internal/kms/keycrypt"
+)
+
+// GenerateRandom returns 1 to 1024 random bytes. It uses no key.
+func (k *KMS) GenerateRandom(_ context.Context, c *call.Call, in *kms.GenerateRandomInput) (*kms.GenerateRandomOutput, error) {
+	if err := allowAny(c, "kms:GenerateRandom"); err != nil {
+		return nil, err
+	}
+	switch {
+	case in.NumberOfBytes == nil:
+		return nil, call.Errorf("ValidationException", "NumberOfBytes is required.")
+	case in.CustomKeyStoreId != nil:
+		return nil, call.NotBuilt("CustomKeyStoreId: a custom key store")
+	case in.Recipient != nil:
+		return nil, call.NotBuilt("Recipient, which encrypts the bytes for an attested environment,")
+	}
+	return &kms.GenerateRandomOutput{Plaintext: keycrypt.Random(int(*in.NumberOfBytes))}, nil
+}
