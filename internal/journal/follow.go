@@ -154,6 +154,9 @@ func (j *Journal) entriesFrom(ctx context.Context, next int64) ([]Entry, error) 
 // who asks it reads what has been answered. It returns ctx's error if that ends first.
 func (j *Journal) Wait(ctx context.Context, name string) error {
 	target := j.Appended()
+	if j.Sequenced() < target {
+		signal(j.hurry)
+	}
 	return j.await(ctx, func() bool { return j.followers[name] >= target })
 }
 

@@ -68,6 +68,7 @@ type Journal struct {
 
 	appended  atomic.Int64  // records appended by all nodes that this process knows of
 	unordered chan struct{} // tells the sequencer that there are pages without a place
+	hurry     chan struct{} // tells it that somebody waits for them
 
 	progress  sync.Mutex
 	moved     chan struct{}    // closed and replaced whenever sequenced or a position moves
@@ -115,6 +116,7 @@ func Open(ctx context.Context, db store.DB, log *slog.Logger) (*Journal, error) 
 		log:       log,
 		wake:      make(chan struct{}, 1),
 		unordered: make(chan struct{}, 1),
+		hurry:     make(chan struct{}, 1),
 		moved:     make(chan struct{}),
 		followers: map[string]int64{},
 		pages:     newPageCache(),

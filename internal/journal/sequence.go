@@ -10,7 +10,7 @@ import (
 )
 
 // sequencePause is the least time between two rounds of the sequencer. Under load, a round then gives many pages their
-// places with one commit; an idle server does not wait for it.
+// places with one commit; an idle server does not wait for it, nor does who waits for a follower.
 const sequencePause = 50 * time.Millisecond
 
 // maxSequence is how many pages one round takes.
@@ -33,6 +33,7 @@ func (j *Journal) runSequencer(ctx context.Context) {
 		}
 		select {
 		case <-time.After(sequencePause):
+		case <-j.hurry:
 		case <-ctx.Done():
 		}
 	}
