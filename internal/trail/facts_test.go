@@ -1,0 +1,120 @@
+package trail
+
+import (
+	"bytes"
+	_ "embed"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"vigil"
+	"vigil/internal/call"
+)
+
+// records are real events of many services and users, with identities replaced, and examples of the KMS developer guide.
+//
+//go:embed testdata/records.ndjson
+var records string
+
+// TestFactsAreThoseOfTheRecord compares what the history reads of a record with what all of Vigil reads of it.
+func TestFactsAreThoseOfTheRecord(t *testing.T) {
+	for line := range strings.Lines(records) {
+		if err := compareFacts([]byte(line)); err != "" {
+			t.Errorf("%s\n%s", err, line)
+		}
+	}
+}
+
+// compareFacts says how the facts of a record differ from vigil.ParseRecord's, if that can read it at all.
+func compareFacts(data []byte) string {
+	var r reader
+	var f facts
+	before := bytes.Clone(data)
+	err := r.read(data, &f)
+	if !bytes.Equal(data, before) {
+		return "the record was changed"
+	}
+	want, parseErr := vigil.ParseRecord(data)
+	if parseErr != nil || want.EventTime.IsZero() {
+		return ""
+	}
+	if err != nil {
+		return err.Error()
+	}
+	account := want.RecipientAccountID
+	if account == "" {
+		account = want.UserIdentity.AccountID
+	}
+	got := []string{string(f.account), string(f.region), string(f.category), string(f.eventID), string(f.requestID), string(f.eventSource),
+		string(f.eventName), string(f.errorCode), string(f.accessKeyID)}
+	should := []string{account, want.AWSRegion, want.EventCategory, want.EventID, want.RequestID, want.EventSource,
+		want.EventName, want.ErrorCode, want.UserIdentity.AccessKeyID}
+	for _, r := range f.resources {
+		got = append(got, string(r.typ), string(r.arn))
+	}
+	for _, r := range want.Resources {
+		should = append(should, r.Type, r.ARN)
+	}
+	if !slices.Equal(got, should) || f.second != want.EventTime.Unix() || f.readOnly != want.ReadOnly {
+		return strings.Join(got, "|") + " is not " + strings.Join(should, "|")
+	}
+	return ""
+}
+
+func FuzzFacts(f *testing.F) {
+	for line := range strings.Lines(records) {
+		f.Add([]byte(line))
+	}
+	for _, odd := range []string{
+		`{}`, `null`, `[]`, `{"eventTime":"2026-01-10T00:51:00Z","userIdentity":null,"resources":null,"readOnly":null,"eventName":null}`,
+		`{"eventTime":"2026-01-10T00:51:00+02:00","resources":[null,{"type":"a\u0062\n"}],"userIdentity":{"type":"AssumedRole"}}`,
+		`{"event\u0054ime":"1969-12-31T23:59:59.5Z","eventName":"\ud83d\ude00"}`, `{"eventTime":"2026-01-10T00:51:00Z","eventID":7}`,
+	} {
+		f.Add([]byte(odd))
+	}
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if err := compareFacts(data); err != "" {
+			t.Error(err)
+		}
+	})
+}
+
+func TestUsername(t *testing.T) {
+	for _, test := range []struct{ identity, want string }{
+		{`{"type":"Root","arn":"arn:aws:iam::111122223333:root","userName":"my-account"}`, "root"},
+		{`{"type":"IAMUser","userName":"alice","arn":"arn:aws:iam::111122223333:user/team/alice"}`, "alice"},
+		{`{"type":"AssumedRole","principalId":"AROAIOSFODNN7EXAMPLE:deploy","arn":"arn:aws:sts::111122223333:assumed-role/Deployer/deploy"}`, "deploy"},
+		{`{"type":"AssumedRole","principalId":"AROAIOSFODNN7EXAMPLE:deploy"}`, "deploy"},
+		{`{"type":"AssumedRole"}`, ""},
+		{`{"type":"FederatedUser","principalId":"111122223333:bob","arn":"arn:aws:sts::111122223333:federated-user/bob"}`, "bob"},
+		{`{"type":"WebIdentityUser","principalId":"accounts.google.com:app:1","userName":"1"}`, "1"},
+		{`{"type":"AWSService","invokedBy":"ec2.amazonaws.com"}`, "ec2.amazonaws.com"},
+		{`{"type":"AWSAccount","principalId":"AIDAIOSFODNN7EXAMPLE","accountId":"444455556666"}`, ""},
+		{`{"accountId":"111122223333","invokedBy":"AWS Internal"}`, ""},
+		{`{"type":"IAMUser","userName":"O\"Brien"}`, `O"Brien`},
+	} {
+		var r reader
+		var f facts
+		if err := r.read([]byte(`{"eventTime":"2026-01-10T00:51:00Z","userIdentity":`+test.identity+`}`), &f); err != nil {
+			t.Fatal(err)
+		}
+		if got := string(f.username); got != test.want {
+			t.Errorf("%s is called %q, want %q", test.identity, got, test.want)
+		}
+	}
+}
+
+func TestTheTimeInAnEventID(t *testing.T) {
+	at := time.Date(2026, 11, 1, 12, 0, 0, 123e6, time.UTC)
+	id := call.NewEventID(at)
+	if got, ok := idTime([]byte(id)); !ok || got != at.UnixMilli() {
+		t.Errorf("%s tells %d, %v; want %d", id, got, ok, at.UnixMilli())
+	}
+	for _, id := range []string{"", "293ba626-3be5-4a26-ab1b-0f4c54f49959", strings.ToUpper("0193556a-7b3c-7f3a-9d0e-2f1c4b5a6978"),
+		"0193556a7b3c7f3a9d0e2f1c4b5a6978", id + "0", "g193556a-7b3c-7f3a-9d0e-2f1c4b5a6978"} {
+		if got, ok := idTime([]byte(id)); ok {
+			t.Errorf("%q tells %d", id, got)
+		}
+	}
+}

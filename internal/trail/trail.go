@@ -1,0 +1,124 @@
+// Package trail is CloudTrail. What it has of it so far is the event history: the management events of the last 90 days, which
+// LookupEvents finds by who, what and when.
+//
+// The history copies nothing. It is an index over the journal, of two parts:
+//
+//   - The postings: for each term, such as "EventName is Encrypt" in one account and region, the indexes of the
+//     journal's records that it is true of (postings.go).
+//   - The timeline: the time of each record (timeline.go).
+//
+// A follower of the journal reads each record once (follow.go, facts.go) and keeps what the index needs of it in memory, in the
+// tail (tail.go). When the tail is long enough it is folded into the database, a few bytes a record. The tail needs no
+// storage of its own, as the journal has it all: a new process reads the records behind the index again. So the database is right after
+// any crash, and a record costs it a share of one large transaction instead of a transaction.
+//
+// A look-up (lookup.go) walks postings from the newest to the oldest (search.go), over the tail and the database alike, and reads
+// from the journal only the records that it answers with. Terms are hashes, so it judges each of those records again.
+//
+// The follower also notes when each KMS key was last used, for GetKeyLastUsage (lastuse.go).
+package trail
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"vigil/internal/call"
+	"vigil/internal/clock"
+	"vigil/internal/journal"
+	"vigil/internal/store"
+)
+
+// follower names the history's cursor in the journal.
+const follower = "history"
+
+// Config is what a Trail is made of.
+type Config struct {
+	Journal *journal.Journal
+	DB      store.DB // the history's own, so that folding never stalls committing
+	Clock   clock.Clock
+}
+
+// Trail is CloudTrail of all accounts and regions. Its methods may be used by many goroutines.
+type Trail struct {
+	journal *journal.Journal
+	db      store.DB
+	clock   clock.Clock
+
+	// Constants, but for tests.
+	term     func(scope, kind, string) int64
+	foldAt   int
+	patience time.Duration
+
+	mu   sync.RWMutex
+	tail *tail // replaced by the follower when it has been folded
+}
+
+var migrations = []string{
+	// The records before next are in the tables below; those from next on are in the tail. tide is the latest time before next.
+	`CREATE TABLE history_index (
+		one  BIGINT NOT NULL PRIMARY KEY,
+		next BIGINT NOT NULL,
+		tide BIGINT NOT NULL)`,
+	// A row has records of a term from first to last: see appendRuns for runs. Rows of a term do not overlap.
+	`CREATE TABLE history_posting (
+		term  BIGINT NOT NULL,
+		first BIGINT NOT NULL,
+		last  BIGINT NOT NULL,
+		runs  BYTEA  NOT NULL,
+		PRIMARY KEY (term, first))`,
+	// A row has count records from first on, whose times are within [low, high]; tide is the latest time of all records before
+	// first. The times themselves are in history_time, so that looking for a time reads few pages.
+	`CREATE TABLE history_span (
+		first BIGINT NOT NULL PRIMARY KEY,
+		count BIGINT NOT NULL,
+		low   BIGINT NOT NULL,
+		high  BIGINT NOT NULL,
+		tide  BIGINT NOT NULL)`,
+	`CREATE TABLE history_time (
+		first BIGINT NOT NULL PRIMARY KEY,
+		times BYTEA  NOT NULL)`,
+	`CREATE TABLE history_last_use (
+		key        TEXT   NOT NULL PRIMARY KEY,
+		time       BIGINT NOT NULL,
+		operation  TEXT   NOT NULL,
+		request_id TEXT   NOT NULL,
+		event_id   TEXT   NOT NULL)`,
+	`INSERT INTO history_index (one, next, tide) VALUES (1, 0, 0)`,
+}
+
+// New prepares the history in the database. It follows the journal once Run runs.
+func New(ctx context.Context, config Config) (*Trail, error) {
+	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience}
+	if err := t.db.Migrate(ctx, "history", migrations...); err != nil {
+		return nil, fmt.Errorf("event history: %w", err)
+	}
+	err := t.db.View(ctx, func(tx store.Tx) error {
+		next, tide, err := indexed(tx)
+		t.tail = newTail(next, tide)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("event history: %w", err)
+	}
+	return t, nil
+}
+
+// Service is the CloudTrail API, as far as it is built.
+func (t *Trail) Service() call.Service {
+	return call.Service{
+		Name:          "cloudtrail",
+		EventSource:   "cloudtrail.amazonaws.com",
+		InternalError: "InternalFailure",
+		Operations: []call.Operation{
+			call.Read("LookupEvents", t.LookupEvents),
+		},
+	}
+}
+
+// indexed says which records are in the database: those before next. tide is the latest of their times.
+func indexed(tx store.Tx) (next, tide int64, err error) {
+	err = tx.QueryRow(`SELECT next, tide FROM history_index WHERE one = 1`).Scan(&next, &tide)
+	return next, tide, err
+}
