@@ -42,10 +42,10 @@ var cursorMigrations = []string{
 // Follow gives f the journal's entries from its cursor on, as they are sequenced, until ctx is done. A follower that fails
 // is tried again, later and later, and holds up nobody else.
 func (j *Journal) Follow(ctx context.Context, f Follower) error {
-	if err := f.DB.Migrate(ctx, "journal_cursor", cursorMigrations...); err != nil {
-		return fmt.Errorf("follower %s: %w", f.Name, err)
+	next, err := j.begin(ctx, f)
+	if ctx.Err() != nil {
+		return nil
 	}
-	next, err := cursor(ctx, f)
 	if err != nil {
 		return fmt.Errorf("follower %s: %w", f.Name, err)
 	}
@@ -74,6 +74,14 @@ func (j *Journal) Follow(ctx context.Context, f Follower) error {
 		next = moved
 		j.advance(func() { j.followers[f.Name] = next })
 	}
+}
+
+// begin finds where f is.
+func (j *Journal) begin(ctx context.Context, f Follower) (next int64, err error) {
+	if err := f.DB.Migrate(ctx, "journal_cursor", cursorMigrations...); err != nil {
+		return 0, err
+	}
+	return cursor(ctx, f)
 }
 
 // cursor is the index of the first entry that f has not followed.

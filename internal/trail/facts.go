@@ -77,8 +77,8 @@ type reader struct {
 	data    []byte
 }
 
-// read fills f with the facts of a record, which must be a JSON object. It reads only what the history needs: three times as fast
-// as vigil.ParseRecord. f refers to data, and is good until the next read.
+// read fills f with the facts of a record, which must be a JSON object. It reads only what the history needs: three
+// times as fast as vigil.ParseRecord. f refers to data, and is good until the next read.
 func (r *reader) read(data []byte, f *facts) error {
 	*f = facts{resources: f.resources[:0]}
 	r.data = data

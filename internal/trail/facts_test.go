@@ -12,7 +12,8 @@ import (
 	"vigil/internal/call"
 )
 
-// records are real events of many services and users, with identities replaced, and examples of the KMS developer guide.
+// records are real events of many services and users, with identities replaced, from invictus-ir/aws_dataset (MIT),
+// OTRF/Security-Datasets (MIT) and DataDog/stratus-red-team (Apache-2.0), and examples of the KMS developer guide.
 //
 //go:embed testdata/records.ndjson
 var records string

@@ -11,8 +11,9 @@ import (
 	"vigil/internal/store"
 )
 
-// foldRecords is how long the tail grows before it is folded into the database. The more records are folded at once, the fewer times
-// a row is written; a new process reads as many records again, at some microseconds each, as the tail had.
+// foldRecords is how long the tail grows before it is folded into the database. The more records are folded at once,
+// the fewer times a row is written; a new process reads as many records again, at some microseconds each, as the tail
+// had.
 const foldRecords = 32768
 
 // loadRecords is how many records are read from the journal at a time.
@@ -21,14 +22,16 @@ const loadRecords = 1024
 // stopTime is how long a stopping process may take to fold its tail.
 const stopTime = 5 * time.Second
 
-// Run follows the journal until ctx is done.
+// Run follows the journal until ctx is done, and then folds what there is. It is called once.
 func (t *Trail) Run(ctx context.Context) error {
-	// What an earlier process had followed but not folded is behind the cursor, and is read here.
+	sequenced := t.journal.Sequenced()
+	if t.tail.first > sequenced {
+		return fmt.Errorf("event history: its database has %d records and the journal %d, so it belongs to another journal, "+
+			"or to a later state of this one; without its database the history is made again", t.tail.first, sequenced)
+	}
+	// The cursor is ahead of the database by what an earlier process had not folded.
 	var r reader
-	t.mu.RLock()
-	behind := t.tail.next() + int64(t.foldAt)
-	t.mu.RUnlock()
-	if err := t.load(ctx, &r, min(behind, t.journal.Sequenced())); err != nil {
+	if err := t.load(ctx, &r, min(sequenced, t.tail.first+int64(t.foldAt))); err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -83,8 +86,14 @@ func (t *Trail) load(ctx context.Context, r *reader, end int64) error {
 	return nil
 }
 
-// add takes entries into the tail, from the first on that it does not have.
+// add takes entries into the tail, from the first on that it does not have. Look-ups get in between.
 func (t *Trail) add(r *reader, entries []journal.Entry) {
+	for some := range slices.Chunk(entries, 64) {
+		t.addSome(r, some)
+	}
+}
+
+func (t *Trail) addSome(r *reader, entries []journal.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var f facts

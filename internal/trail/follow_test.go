@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,8 +52,8 @@ func TestNoRecordIsLostOrDoubledByAFault(t *testing.T) {
 	}
 }
 
-// TestNoRecordIsLostOrDoubledByACrash ends the follower many times, at any moment and in the middle of failures, and begins anew with what
-// is in the database.
+// TestNoRecordIsLostOrDoubledByACrash ends the follower many times, at any moment and in the middle of failures, and
+// begins anew with what is in the database.
 func TestNoRecordIsLostOrDoubledByACrash(t *testing.T) {
 	t.Run("SQLite", func(t *testing.T) { testCrashes(t, openDB(t, "history.db")) })
 	t.Run("PostgreSQL", func(t *testing.T) { testCrashes(t, openPostgres(t, "history")) })
@@ -101,7 +102,8 @@ func testCrashes(t *testing.T, db store.DB) {
 	}
 }
 
-// TestWhatWasNotFoldedIsReadAgain ends the follower before it has folded anything, and begins anew when nothing more happens.
+// TestWhatWasNotFoldedIsReadAgain ends the follower before it has folded anything, and begins anew when nothing more
+// happens.
 func TestWhatWasNotFoldedIsReadAgain(t *testing.T) {
 	j := openJournal(t)
 	db := openDB(t, "history.db")
@@ -130,6 +132,20 @@ func TestAHistoryThatIsLostIsMadeAgain(t *testing.T) {
 	trail := newTrail(t, j, openDB(t, "history.db"), 100)
 	start(t, trail.Run)
 	checkHistory(t, trail)
+}
+
+// TestAHistoryOfAnotherJournalIsRefused gives the database of a history to a journal that has fewer records.
+func TestAHistoryOfAnotherJournalIsRefused(t *testing.T) {
+	db := openDB(t, "history.db")
+	j := openJournal(t)
+	commit(t, j, newTraffic(13).records(20, time.Now().Add(-time.Hour)), 10)
+	stop := start(t, newTrail(t, j, db, 10).Run)
+	followed(t, j)
+	stop()
+	err := newTrail(t, openJournal(t), db, 10).Run(context.Background())
+	if err == nil || !strings.Contains(err.Error(), "another journal") {
+		t.Errorf("the follower ended with %v", err)
+	}
 }
 
 // checkHistory compares the history with a scan of the journal, and looks into its database.

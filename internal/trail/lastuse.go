@@ -18,88 +18,93 @@ type Use struct {
 	EventID   string // of the CloudTrail event
 }
 
-// uses are the operations of KMS that use a key, as GetKeyLastUsage has it. Only successful calls count, so a dry run does not.
-var uses = map[string]string{}
-
-func init() {
-	for _, operation := range []string{
-		"Decapsulate", "Decrypt", "DeriveSharedSecret", "Encapsulate", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair",
-		"GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "ReEncrypt", "Sign", "Verify", "VerifyMac",
-	} {
-		uses[operation] = operation
+// usesKey says whether an operation of KMS is one of those whose success is a use of the key, as GetKeyLastUsage has
+// it. A dry run never succeeds.
+func usesKey(operation string) bool {
+	switch operation {
+	case "Decapsulate", "Decrypt", "DeriveSharedSecret", "Encapsulate", "Encrypt", "GenerateDataKey", "GenerateDataKeyPair",
+		"GenerateDataKeyPairWithoutPlaintext", "GenerateDataKeyWithoutPlaintext", "GenerateMac", "ReEncrypt", "Sign", "Verify", "VerifyMac":
+		return true
 	}
+	return false
 }
 
-// LastUse says when the key with this ARN was last used successfully for cryptography, and false if it never was. A ReEncrypt uses both of
-// its keys. LastUse sees all that was answered before it was called, unless the history lags by more than five seconds.
+// LastUse says when the key with this ARN was last used successfully for cryptography, and false if it never was. A
+// ReEncrypt uses both of its keys. LastUse sees all that was answered before it was called, unless the history lags by
+// more than five seconds.
 func (t *Trail) LastUse(ctx context.Context, keyARN string) (Use, bool, error) {
 	if err := t.wait(ctx); err != nil {
 		return Use{}, false, err
 	}
 	t.mu.RLock()
-	newest, ok := t.tail.lastUse(keyARN)
+	inTail, own, ok := t.tail.lastUse(keyARN)
 	t.mu.RUnlock()
+	stored, found, err := t.storedUse(ctx, keyARN)
+	if err != nil {
+		return Use{}, false, fmt.Errorf("last use: %w", err)
+	}
+	// The stored use may be the later one, as an event may be recorded, or brought in, after later ones, and it may be the
+	// better event of the same call: see addUse.
+	if found && (!ok || stored.Time.After(inTail.Time) || !own && stored.Time.Equal(inTail.Time) && stored.RequestID == inTail.RequestID) {
+		return stored, true, nil
+	}
+	return inTail, ok, nil
+}
 
-	// The tail's use may be the older one: an event may be recorded, or brought in, after later ones.
-	err := t.db.View(ctx, func(tx store.Tx) error {
-		var u Use
+// storedUse is the last use that the database has.
+func (t *Trail) storedUse(ctx context.Context, keyARN string) (u Use, ok bool, err error) {
+	err = t.db.View(ctx, func(tx store.Tx) error {
 		var at int64
 		err := tx.QueryRow(`SELECT time, operation, request_id, event_id FROM history_last_use WHERE key = $1`, keyARN).
 			Scan(&at, &u.Operation, &u.RequestID, &u.EventID)
 		if errors.Is(err, store.ErrNoRows) {
 			return nil
 		}
-		if u.Time = time.UnixMilli(at).UTC(); err == nil && (!ok || u.Time.After(newest.Time)) {
-			newest, ok = u, true
-		}
+		u.Time, ok = time.UnixMilli(at).UTC(), true
 		return err
 	})
-	if err != nil {
-		return Use{}, false, fmt.Errorf("last use: %w", err)
-	}
-	return newest, ok, nil
+	return u, ok, err
 }
 
 // use is the last use of a key that the tail has. Its memory serves the next one.
 type use struct {
-	at                 int64
-	operation          string
-	requestID, eventID []byte
+	at                            int64
+	own                           bool // the event is the key's account's, and not that of a caller from another
+	operation, requestID, eventID []byte
 }
 
-// addUse notes the keys that the record uses.
+// addUse notes the keys that the record uses. A call from another account may have an event in both accounts. Then the
+// one in the key's own counts, which its owner can find.
 func (t *tail) addUse(at int64, f *facts) {
-	if len(f.errorCode) > 0 || string(f.eventSource) != "kms.amazonaws.com" {
-		return
-	}
-	operation, ok := uses[string(f.eventName)]
-	if !ok {
+	if len(f.errorCode) > 0 || string(f.eventSource) != "kms.amazonaws.com" || !usesKey(string(f.eventName)) {
 		return
 	}
 	for _, r := range f.resources {
-		// A call from another account has an event in both, and the key's own is the one that its owner can find.
-		if owner, ok := keyAccount(r.arn); !ok || owner != string(f.account) {
+		owner, ok := keyAccount(r.arn)
+		if !ok {
 			continue
 		}
+		own := owner == string(f.account)
 		u := t.uses[string(r.arn)]
 		if u == nil {
 			u = new(use)
 			t.uses[string(r.arn)] = u
-		} else if at < u.at {
+		} else if at < u.at || u.own && !own && string(u.requestID) == string(f.requestID) {
 			continue
 		}
-		u.at, u.operation = at, operation
+		u.at, u.own = at, own
+		u.operation = append(u.operation[:0], f.eventName...)
 		u.requestID = append(u.requestID[:0], f.requestID...)
 		u.eventID = append(u.eventID[:0], f.eventID...)
 	}
 }
 
-func (t *tail) lastUse(key string) (Use, bool) {
+func (t *tail) lastUse(key string) (last Use, own, ok bool) {
 	u := t.uses[key]
 	if u == nil {
-		return Use{}, false
+		return Use{}, false, false
 	}
-	return Use{time.UnixMilli(u.at).UTC(), u.operation, string(u.requestID), string(u.eventID)}, true
+	return Use{time.UnixMilli(u.at).UTC(), string(u.operation), string(u.requestID), string(u.eventID)}, u.own, true
 }
 
 // keyAccount is the account of a key, if that is what the ARN names.
@@ -114,13 +119,23 @@ func keyAccount(arn []byte) (account string, ok bool) {
 // putUses brings the database up to the tail's uses.
 func putUses(tx store.Tx, uses map[string]*use) error {
 	for key, u := range uses {
+		// Of a call's two events, the database may have the key's own already.
 		_, err := tx.Exec(`INSERT INTO history_last_use (key, time, operation, request_id, event_id) VALUES ($1, $2, $3, $4, $5)
 			ON CONFLICT (key) DO UPDATE SET time = excluded.time, operation = excluded.operation,
 				request_id = excluded.request_id, event_id = excluded.event_id
-			WHERE excluded.time >= history_last_use.time`, key, u.at, u.operation, string(u.requestID), string(u.eventID))
+			WHERE excluded.time > history_last_use.time
+				OR excluded.time = history_last_use.time AND (excluded.request_id <> history_last_use.request_id OR $6 = 1)`,
+			key, u.at, string(u.operation), string(u.requestID), string(u.eventID), truth(u.own))
 		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func truth(b bool) int64 {
+	if b {
+		return 1
+	}
+	return 0
 }

@@ -19,8 +19,8 @@ const (
 	maxValue   = 2000 // characters of an attribute's value
 )
 
-// patience is how long a look-up waits at most for what was appended before it to be followed. That takes some milliseconds, unless
-// the disk is slow or the follower fails.
+// patience is how long a look-up waits at most for what was appended before it to be followed. That takes some
+// milliseconds, unless the disk is slow or the follower fails.
 const patience = 5 * time.Second
 
 // attributes are what events can be looked up by.
@@ -35,12 +35,13 @@ var attributes = map[types.LookupAttributeKey]kind{
 	types.LookupAttributeKeyAccessKeyId:  accessKeyID,
 }
 
-// LookupEvents finds management events of the caller's account in the called region, newest first, as the CloudTrail API
-// reference describes it. It sees all that was answered before it was called; should the history lag by more than five
-// seconds, it answers with what there is.
+// LookupEvents finds management events of the caller's account in the called region, newest first, as the CloudTrail
+// API reference describes it. It sees all that was answered before it was called; should the history lag by more than
+// five seconds, it answers with what there is.
 //
-// Times are judged by eventTime and in whole seconds, as that has no fractions: an event of the second in which StartTime or EndTime lies
-// is in the range. There is no limit to the rate of calls. No Insights events are made, so of these there are none.
+// Times are judged by eventTime and in whole seconds, as that has no fractions: an event of the second in which
+// StartTime or EndTime lies is in the range. There is no limit to the rate of calls. No Insights events are made, so of
+// these there are none.
 func (t *Trail) LookupEvents(ctx context.Context, c *call.Call, in *cloudtrail.LookupEventsInput) (*cloudtrail.LookupEventsOutput, error) {
 	if err := c.Allow("cloudtrail:LookupEvents", policy.Resource{ARN: "*", Account: c.Account()}, nil); err != nil {
 		return nil, err
@@ -93,7 +94,7 @@ func (t *Trail) queryOf(c *call.Call, in *cloudtrail.LookupEventsInput) (query, 
 		to:    maxSecond,
 	}
 	if in.MaxResults != nil && (*in.MaxResults < 1 || *in.MaxResults > maxResults) {
-		return q, call.Errorf("InvalidMaxResultsException", "MaxResults must be between 1 and %d.", maxResults)
+		return q, call.Errorf("InvalidMaxResultsException", "A max results value of %d is invalid. Specify max results between 1 and %d.", *in.MaxResults, maxResults)
 	}
 	if in.EventCategory != "" && in.EventCategory != types.EventCategoryInsight {
 		return q, call.Errorf("InvalidEventCategoryException", "The event category is not valid. The only valid value is insight.")

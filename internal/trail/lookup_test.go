@@ -298,7 +298,8 @@ func TestALookUpSeesWhatWasAnsweredBeforeIt(t *testing.T) {
 	}
 }
 
-// TestPagesDoNotChangeWhileEventsComeIn walks pages while new events come in, and late ones that are older than the page that is next.
+// TestPagesDoNotChangeWhileEventsComeIn walks pages while new events come in, and late ones that are older than the
+// page that is next.
 func TestPagesDoNotChangeWhileEventsComeIn(t *testing.T) {
 	j := openJournal(t)
 	trail := newTrail(t, j, openDB(t, "history.db"), 40)

@@ -33,8 +33,8 @@ const (
 var kindNames = [kinds]string{"", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId", "EventId"}
 
 // termOf is the number by which the database knows that a property has a value in a scope: the first eight bytes, as a
-// big-endian number, of the SHA-256 of account, region, kind and value with a zero byte between them. It never changes. Nobody can
-// choose a value so that its term is that of another.
+// big-endian number, of the SHA-256 of account, region, kind and value with a zero byte between them. It never changes.
+// Nobody can choose a value so that its term is that of another.
 func termOf(s scope, k kind, value string) int64 {
 	text := make([]byte, 0, 192)
 	text = append(text, s.account...)
@@ -58,9 +58,9 @@ type run struct{ first, last int64 }
 // errDamaged is returned for runs and times that are not as they were written.
 var errDamaged = errors.New("the event history's index is damaged")
 
-// appendRun appends a run behind those that end with the index last; a row's first run is behind first-1. It is written as the number of
-// indexes between the two, doubled, plus one if the run is longer than one, and then its length less two.
-// Numbers are varints of encoding/binary.
+// appendRun appends a run behind those that end with the index last; a row's first run is behind first-1. It is written
+// as the number of indexes between the two, doubled, plus one if the run is longer than one, and then its length less
+// two. Numbers are varints of encoding/binary.
 func appendRun(dst []byte, last int64, r run) []byte {
 	gap := uint64(r.first-last-1) << 1
 	if r.first == r.last {

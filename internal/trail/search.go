@@ -10,10 +10,10 @@ import (
 	"vigil/internal/store"
 )
 
-// The order of events is that of their eventTime, which has whole seconds, and within a second that of the journal; the newest
-// comes first. The journal's own order is nearly the same, but not quite, as a call has the time at which it began and
-// its place by when it was recorded. So a search walks the journal's order backwards and stops when nothing that is left can
-// come before what it has found.
+// The order of events is that of their eventTime, which has whole seconds, and within a second that of the journal; the
+// newest comes first. The journal's own order is nearly the same, but not quite, as a call has the time at which it
+// began and its place by when it was recorded. So a search walks the journal's order backwards and stops when nothing
+// that is left can come before what it has found.
 
 // query is what to look for.
 type query struct {
@@ -43,7 +43,8 @@ type position struct {
 // beginning is the position of a new look-up.
 var beginning = position{last: hit{second: math.MaxInt64, seq: math.MaxInt64}, walk: math.MaxInt64}
 
-// search returns the first n hits behind the position after, and the position behind them. done says that there are no more.
+// search returns the first n hits behind the position after, and the position behind them. done says that there are no
+// more.
 func (t *Trail) search(ctx context.Context, q query, after position, n int) (hits []hit, next position, done bool, err error) {
 	t.mu.RLock()
 	tail := t.tail.view(q.scope, q.kind, q.value)

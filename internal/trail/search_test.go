@@ -11,8 +11,8 @@ import (
 	"vigil/internal/journal"
 )
 
-// TestSearchOrder searches among few records whose times are in any order, with the border between database and tail anywhere, and
-// compares each page with the records sorted.
+// TestSearchOrder searches among few records whose times are in any order, with the border between database and tail
+// anywhere, and compares each page with the records sorted.
 func TestSearchOrder(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	j := openJournal(t)

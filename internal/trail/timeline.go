@@ -26,8 +26,8 @@ func (s *span) from(at int64) *span {
 	return &span{first: s.first + skip, times: s.times[skip:], tides: s.tides[skip:], low: s.low, high: s.high}
 }
 
-// appendTimes appends times as differences, the first from base: each is zigzag-encoded and doubled, plus one if the time is
-// that of several records, and then how many, less two. Numbers are varints of encoding/binary.
+// appendTimes appends times as differences, the first from base: each is zigzag-encoded and doubled, plus one if the
+// time is that of several records, and then how many, less two. Numbers are varints of encoding/binary.
 func appendTimes(dst []byte, base int64, times []int64) []byte {
 	for i := 0; i < len(times); {
 		n := 1

@@ -13,9 +13,9 @@ import (
 	"vigil/internal/call"
 )
 
-// A NextToken is base64 of: its version, a check of 12 bytes, and the position as three varints of encoding/binary. The check is over the
-// position and the request that the token belongs to. It guards against mistakes, and needs no key: whoever makes up a token
-// only chooses where among the caller's own events an answer begins.
+// A NextToken is base64 of: its version, a check of 12 bytes, and the position as three varints of encoding/binary. The
+// check is over the position and the request that the token belongs to. It guards against mistakes, and needs no key:
+// whoever makes up a token only chooses where among the caller's own events an answer begins.
 const (
 	tokenVersion = 1
 	tokenCheck   = 12
@@ -30,8 +30,8 @@ func writeToken(c *call.Call, in *cloudtrail.LookupEventsInput, p position) stri
 	return base64.RawURLEncoding.EncodeToString(append(token, place...))
 }
 
-// readToken reads a token that was made for a request with the same parameters, MaxResults aside, of the same account in the
-// same region.
+// readToken reads a token that was made for a request with the same parameters, MaxResults aside, of the same account
+// in the same region.
 func readToken(c *call.Call, in *cloudtrail.LookupEventsInput) (position, bool) {
 	token, err := base64.RawURLEncoding.Strict().DecodeString(*in.NextToken)
 	if err != nil || len(token) < 1+tokenCheck || token[0] != tokenVersion {

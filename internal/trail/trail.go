@@ -1,5 +1,5 @@
-// Package trail is CloudTrail. What it has of it so far is the event history: the management events of the last 90 days, which
-// LookupEvents finds by who, what and when.
+// Package trail is CloudTrail. What it has of it so far is the event history: the management events of the last 90
+// days, which LookupEvents finds by who, what and when.
 //
 // The history copies nothing. It is an index over the journal, of two parts:
 //
@@ -7,13 +7,15 @@
 //     journal's records that it is true of (postings.go).
 //   - The timeline: the time of each record (timeline.go).
 //
-// A follower of the journal reads each record once (follow.go, facts.go) and keeps what the index needs of it in memory, in the
-// tail (tail.go). When the tail is long enough it is folded into the database, a few bytes a record. The tail needs no
-// storage of its own, as the journal has it all: a new process reads the records behind the index again. So the database is right after
-// any crash, and a record costs it a share of one large transaction instead of a transaction.
+// A follower of the journal reads each record once (follow.go, facts.go) and keeps what the index needs of it in
+// memory, in the tail (tail.go). When the tail is long enough it is folded into the database, a few bytes a record. The
+// tail needs no storage of its own, as the journal has it all: a new process reads the records behind the index again.
+// So the database is right after any crash, and a record costs it a share of one large transaction instead of a
+// transaction.
 //
-// A look-up (lookup.go) walks postings from the newest to the oldest (search.go), over the tail and the database alike, and reads
-// from the journal only the records that it answers with. Terms are hashes, so it judges each of those records again.
+// A look-up (lookup.go) walks postings from the newest to the oldest (search.go), over the tail and the database alike,
+// and reads from the journal only the records that it answers with. Terms are hashes, so it judges each of those
+// records again.
 //
 // The follower also notes when each KMS key was last used, for GetKeyLastUsage (lastuse.go).
 package trail
@@ -56,7 +58,8 @@ type Trail struct {
 }
 
 var migrations = []string{
-	// The records before next are in the tables below; those from next on are in the tail. tide is the latest time before next.
+	// The records before next are in the tables below; those from next on are in the tail. tide is the latest time
+	// before next.
 	`CREATE TABLE history_index (
 		one  BIGINT NOT NULL PRIMARY KEY,
 		next BIGINT NOT NULL,
@@ -68,8 +71,8 @@ var migrations = []string{
 		last  BIGINT NOT NULL,
 		runs  BYTEA  NOT NULL,
 		PRIMARY KEY (term, first))`,
-	// A row has count records from first on, whose times are within [low, high]; tide is the latest time of all records before
-	// first. The times themselves are in history_time, so that looking for a time reads few pages.
+	// A row has count records from first on, whose times are within [low, high]; tide is the latest time of all records
+	// before first. The times themselves are in history_time, so that looking for a time reads few pages.
 	`CREATE TABLE history_span (
 		first BIGINT NOT NULL PRIMARY KEY,
 		count BIGINT NOT NULL,
