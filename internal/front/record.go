@@ -1,0 +1,105 @@
+package front
+
+import (
+	"bytes"
+	"crypto/tls"
+	"net/http"
+
+	"vigil"
+	"vigil/internal/call"
+)
+
+// appendRecord appends the call's CloudTrail record to dst: one form for success, denial and failure alike.
+// in is nil when the input could not be decoded.
+func appendRecord(dst []byte, c *call.Call, req *request, in, out any, e *call.Error) []byte {
+	r := vigil.Record{
+		EventVersion: vigil.RecordVersion,
+		UserIdentity: vigil.UserIdentity{
+			Type:        c.Principal.Type,
+			PrincipalID: c.Principal.PrincipalID,
+			ARN:         c.Principal.ARN,
+			AccountID:   c.Principal.Account,
+			AccessKeyID: c.Principal.AccessKeyID,
+			UserName:    c.Principal.UserName,
+		},
+		EventTime:           c.Time,
+		EventSource:         req.service.EventSource,
+		EventName:           c.Operation,
+		AWSRegion:           c.Region,
+		SourceIPAddress:     c.SourceIP,
+		UserAgent:           c.UserAgent,
+		AdditionalEventData: c.AdditionalEventData(),
+		RequestID:           c.RequestID,
+		EventID:             c.EventID,
+		Resources:           c.Resources(),
+		EventType:           vigil.AwsAPICall,
+		ManagementEvent:     true,
+		RecipientAccountID:  c.Account(),
+		EventCategory:       "Management",
+		TLSDetails:          c.TLS,
+	}
+	if e != nil {
+		r.ErrorCode, r.ErrorMessage = recordedCode(e.Code), e.Message
+	}
+	if op := req.operation; op != nil {
+		r.ReadOnly = op.ReadOnly
+		var params []byte
+		if in != nil {
+			params = op.wire.AppendRequestRecord(make([]byte, 0, 256), in, op.Unrecorded)
+			r.RequestParameters = orNull(params)
+		}
+		if e == nil && !op.ReadOnly {
+			if r.ResponseElements = c.ResponseElements(); r.ResponseElements == nil {
+				r.ResponseElements = orNull(op.wire.AppendResponseRecord(nil, out))
+			}
+		}
+	}
+	return r.AppendJSON(dst)
+}
+
+// orNull is nil for the text null, which is how a record says that there is nothing to write.
+func orNull(raw []byte) []byte {
+	if bytes.Equal(raw, []byte("null")) {
+		return nil
+	}
+	return raw
+}
+
+// recordedCode is an error's code as records write it. They say AccessDenied whatever the API's own name for it is.
+func recordedCode(code string) string {
+	if code == "AccessDeniedException" {
+		return "AccessDenied"
+	}
+	return code
+}
+
+// tlsDetails says how the connection is protected, in the words of the records, or is nil over plain HTTP.
+func tlsDetails(r *http.Request) *vigil.TLSDetails {
+	if r.TLS == nil {
+		return nil
+	}
+	d := &vigil.TLSDetails{
+		TLSVersion:               tlsVersions[r.TLS.Version],
+		CipherSuite:              tls.CipherSuiteName(r.TLS.CipherSuite),
+		ClientProvidedHostHeader: r.Host,
+	}
+	if name, ok := cipherNames[r.TLS.CipherSuite]; ok {
+		d.CipherSuite = name
+	}
+	if r.TLS.CurveID == tls.X25519MLKEM768 { // records name the key exchange when it is a post-quantum one
+		d.KeyExchange = "X25519MLKEM768"
+	}
+	return d
+}
+
+var tlsVersions = map[uint16]string{tls.VersionTLS12: "TLSv1.2", tls.VersionTLS13: "TLSv1.3"}
+
+// cipherNames are the suites of TLS 1.2 as records write them, in OpenSSL's form.
+var cipherNames = map[uint16]string{
+	tls.TLS_ECDHE_RSA_WITH_AES_128_GCM_SHA256:         "ECDHE-RSA-AES128-GCM-SHA256",
+	tls.TLS_ECDHE_RSA_WITH_AES_256_GCM_SHA384:         "ECDHE-RSA-AES256-GCM-SHA384",
+	tls.TLS_ECDHE_ECDSA_WITH_AES_128_GCM_SHA256:       "ECDHE-ECDSA-AES128-GCM-SHA256",
+	tls.TLS_ECDHE_ECDSA_WITH_AES_256_GCM_SHA384:       "ECDHE-ECDSA-AES256-GCM-SHA384",
+	tls.TLS_ECDHE_RSA_WITH_CHACHA20_POLY1305_SHA256:   "ECDHE-RSA-CHACHA20-POLY1305",
+	tls.TLS_ECDHE_ECDSA_WITH_CHACHA20_POLY1305_SHA256: "ECDHE-ECDSA-CHACHA20-POLY1305",
+}
