@@ -1,0 +1,117 @@
+package internal_test
+
+import (
+	"go/build"
+	"slices"
+	"strings"
+	"testing"
+)
+
+// lattice says what may import what, from the ground up. In each line, what stands on the right may import what
+// stands on the left and whatever that may import. It is changed with an argument, never to make a build pass:
+//
+//   - vigil (the formats) stands under journal, which writes pages, and so under all that writes records.
+//   - seal keeps the wrapped root in the database.
+//   - server is the wiring that cmd/vigil and vigiltest share, so that a test runs what an operator runs.
+const lattice = `
+NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
+NONE                                                < wire, query
+arn                                                 < policy
+store                                               < sqlite, postgres, seal
+sqlite, postgres                                    < storetest
+store, vigil, clock                                 < journal
+arn, clock, policy, journal, store                  < call
+call, keycrypt                                      < kms
+call                                                < identity, trail
+wire, sigv4, call                                   < front
+front, kms, identity, trail, seal, sqlite, postgres < server
+server                                              < cmd, vigiltest
+`
+
+// packages are the folders of the names in the lattice.
+var packages = map[string]string{
+	"vigil": ".", "arn": "internal/arn", "clock": "internal/clock", "policy": "internal/policy",
+	"sigv4": "internal/front/sigv4", "wire": "internal/front/wire", "front": "internal/front",
+	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
+	"query":   "internal/query",
+	"journal": "internal/journal", "call": "internal/call", "seal": "internal/seal",
+	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "identity": "internal/identity", "trail": "internal/trail",
+	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
+}
+
+func TestImports(t *testing.T) {
+	allowed := parseLattice(t, lattice)
+	names := map[string]string{}
+	for name, folder := range packages {
+		names[importPath(folder)] = name
+	}
+	for name, folder := range packages {
+		pkg, err := build.ImportDir("../"+folder, 0)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		for _, path := range pkg.Imports {
+			if path != "vigil" && !strings.HasPrefix(path, "vigil/") {
+				continue
+			}
+			imported, known := names[path]
+			if !known {
+				t.Errorf("%s imports %s, which has no place in the lattice", name, path)
+			} else if !allowed[name][imported] {
+				t.Errorf("%s may not import %s", name, imported)
+			}
+		}
+	}
+}
+
+// parseLattice returns what each package may import, all the way down.
+func parseLattice(t *testing.T, text string) map[string]map[string]bool {
+	allowed := map[string]map[string]bool{}
+	for line := range strings.Lines(strings.TrimSpace(text)) {
+		below, above, ok := strings.Cut(strings.TrimSpace(line), "<")
+		if !ok {
+			t.Fatalf("lattice: %q", line)
+		}
+		for _, name := range words(above) {
+			if packages[name] == "" {
+				t.Errorf("lattice: %s is not a package", name)
+			}
+			if allowed[name] != nil {
+				t.Errorf("lattice: %s stands in two lines", name)
+			}
+			allowed[name] = map[string]bool{}
+			for _, b := range words(below) {
+				if b == "NONE" {
+					continue
+				}
+				if allowed[b] == nil {
+					t.Errorf("lattice: %s is used before its line", b)
+				}
+				allowed[name][b] = true
+				for deeper := range allowed[b] {
+					allowed[name][deeper] = true
+				}
+			}
+		}
+	}
+	for name := range packages {
+		if allowed[name] == nil {
+			t.Errorf("lattice: %s has no line", name)
+		}
+	}
+	return allowed
+}
+
+func words(list string) []string {
+	fields := strings.FieldsFunc(list, func(r rune) bool { return r == ',' || r == ' ' })
+	slices.Sort(fields)
+	return fields
+}
+
+func importPath(folder string) string {
+	if folder == "." {
+		return "vigil"
+	}
+	return "vigil/" + folder
+}

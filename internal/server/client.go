@@ -1,0 +1,78 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"vigil/internal/front/sigv4"
+)
+
+// Operate calls one of the operator's operations of a running server, as the owner of the profile.
+func Operate(ctx context.Context, p Profile, operation string, in, out any) error {
+	body, err := json.Marshal(in)
+	if err != nil {
+		return err
+	}
+	return Call(ctx, http.DefaultClient, p, "vigil", "Vigil."+operation, body, out)
+}
+
+// Call makes a signed call of the JSON protocol and reads its answer into out. The errors of the API are returned as text.
+func Call(ctx context.Context, client *http.Client, p Profile, service, target string, body []byte, out any) error {
+	answer, err := Send(ctx, client, p, service, target, body)
+	if err != nil {
+		return err
+	}
+	return json.Unmarshal(answer, out)
+}
+
+// Send makes a signed call of the JSON protocol and returns its answer.
+func Send(ctx context.Context, client *http.Client, p Profile, service, target string, body []byte) ([]byte, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, p.Endpoint+"/", bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	req.Header["Content-Type"] = []string{"application/x-amz-json-1.1"}
+	req.Header["X-Amz-Target"] = []string{target}
+	now, sum := time.Now().UTC(), sha256.Sum256(body)
+	key := sigv4.DeriveKey(p.Secret, now.Format("20060102"), p.Region, service)
+	if err := sigv4.Sign(req, hex.EncodeToString(sum[:]), p.AccessKeyID, "", key, p.Region, service, now); err != nil {
+		return nil, err
+	}
+
+	resp, err := client.Do(req)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(resp.Body)
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusOK {
+		return nil, answerError(resp, answer)
+	}
+	return answer, nil
+}
+
+// answerError is what an error answer of the JSON protocol says.
+func answerError(resp *http.Response, answer []byte) error {
+	var e struct {
+		Type    string `json:"__type"`
+		Message string `json:"message"`
+	}
+	if json.Unmarshal(answer, &e) != nil || e.Type == "" {
+		return fmt.Errorf("the server answered %s", resp.Status)
+	}
+	if e.Message == "" {
+		return errors.New(e.Type)
+	}
+	return fmt.Errorf("%s: %s", e.Type, e.Message)
+}

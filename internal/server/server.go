@@ -1,0 +1,369 @@
+// Package server puts the parts of Vigil together, starts them in order and stops them in reverse:
+// seal, store, journal, followers, background parts, front. It holds wiring and nothing else.
+package server
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"vigil/internal/call"
+	"vigil/internal/clock"
+	"vigil/internal/front"
+	"vigil/internal/identity"
+	"vigil/internal/journal"
+	"vigil/internal/kms"
+	"vigil/internal/seal"
+	"vigil/internal/store"
+	"vigil/internal/store/postgres"
+	"vigil/internal/store/sqlite"
+	"vigil/internal/trail"
+)
+
+// Version is this build's version.
+const Version = "0.1.0-dev"
+
+// Config is the command line of `vigil serve`.
+type Config struct {
+	Listen       string // host:port; port 0 takes a free one
+	Data         string // the data directory
+	Database     string // postgres://…; empty for SQLite in the data directory
+	Account      string // the first account, which operates the server; empty for whichever it is, 000000000000 at first
+	Region       string // of the client configuration that is written; any region is served
+	TLSCert      string
+	TLSKey       string
+	InsecureHTTP bool // allow plain HTTP on an address that is not loopback
+	TestClock    bool // let the clock be moved
+	Log          *slog.Logger
+}
+
+// DefaultAccount is the first account when none is asked for.
+const DefaultAccount = "000000000000"
+
+// Server is a running server.
+type Server struct {
+	cfg      Config
+	log      *slog.Logger
+	files    dataDir
+	main     store.DB
+	history  store.DB
+	journal  *journal.Journal
+	clock    clock.Clock
+	movable  *clock.Movable // nil without a test clock
+	identity *identity.Identity
+	kms      *kms.KMS
+	trail    *trail.Trail
+	door     *front.Door
+	http     *http.Server
+	listener net.Listener
+	silent   silentConns
+	ready    atomic.Bool
+	firstRun bool
+
+	stops  []func()   // what has been started, to be stopped in reverse
+	failed chan error // a part that ended by itself
+}
+
+// Start starts a server. On error nothing of it is left running.
+func Start(ctx context.Context, cfg Config) (*Server, error) {
+	uuid.EnableRandPool() // request and event ids are not secret
+	s := &Server{cfg: cfg, log: cfg.Log, failed: make(chan error, 8)}
+	if s.log == nil {
+		s.log = slog.New(slog.DiscardHandler)
+	}
+	for _, step := range []func(context.Context) error{
+		s.openData, s.openStores, s.startClock, s.startJournal, s.openServices, s.openAccounts, s.startFollowers, s.startFront,
+	} {
+		if err := step(ctx); err != nil {
+			s.stop()
+			return nil, err
+		}
+	}
+	s.ready.Store(true)
+	return s, nil
+}
+
+// URL is where the server answers.
+func (s *Server) URL() string { return s.endpoint() }
+
+// FirstRun says that this is the first start on the data directory that came this far.
+func (s *Server) FirstRun() bool { return s.firstRun }
+
+// Journal is for those who watch the server from inside its process.
+func (s *Server) Journal() *journal.Journal { return s.journal }
+
+// Run waits until ctx is done or a part fails, and stops the server: in-flight calls are answered and recorded first.
+// It returns the failure, or nil.
+func (s *Server) Run(ctx context.Context) error {
+	var err error
+	select {
+	case <-ctx.Done():
+		s.log.Info("Stopping: in-flight calls are finished and recorded first.")
+	case err = <-s.failed:
+		s.log.Error("A part of the server cannot go on; stopping.", "error", err)
+	}
+	s.Stop()
+	return err
+}
+
+// Stop stops the server and returns when nothing of it runs.
+func (s *Server) Stop() {
+	s.ready.Store(false)
+	s.stop()
+}
+
+func (s *Server) stop() {
+	for i := len(s.stops) - 1; i >= 0; i-- {
+		s.stops[i]()
+	}
+	s.stops = nil
+}
+
+// onStop adds a step to the stopping, which is done before those added earlier.
+func (s *Server) onStop(waitsFor string, stop func()) {
+	s.stops = append(s.stops, func() {
+		begun := time.Now()
+		stop()
+		if took := time.Since(begun); took > time.Second {
+			s.log.Info("Stopped.", "what", waitsFor, "took", took.Round(time.Millisecond))
+		}
+	})
+}
+
+// background runs a part until the server stops it. A part that ends before that is a failure.
+func (s *Server) background(name string, run func(context.Context) error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	var done sync.WaitGroup
+	done.Go(func() {
+		err := run(ctx)
+		if ctx.Err() == nil {
+			s.ready.Store(false)
+			s.failed <- fmt.Errorf("%s ended: %w", name, errors.Join(err, errEnded))
+		} else if err != nil && !errors.Is(err, context.Canceled) {
+			s.log.Error("A part stopped with an error.", "part", name, "error", err)
+		}
+	})
+	s.onStop(name, func() { cancel(); done.Wait() })
+}
+
+var errEnded = errors.New("it runs as long as the server does")
+
+func (s *Server) openData(context.Context) error {
+	if err := checkListen(s.cfg); err != nil {
+		return err
+	}
+	files, err := openDataDir(s.cfg.Data)
+	if err != nil {
+		return err
+	}
+	s.files = files
+	s.onStop("the data directory", files.close)
+	return nil
+}
+
+func (s *Server) openStores(ctx context.Context) error {
+	open := func(name string) (store.DB, error) { return sqlite.Open(filepath.Join(s.files.path, name+".db")) }
+	if s.cfg.Database != "" {
+		open = func(name string) (store.DB, error) {
+			return postgres.Open(ctx, s.cfg.Database, strings.ReplaceAll(name, "-", "_"))
+		}
+	}
+	for name, db := range map[string]*store.DB{"vigil": &s.main, "vigil-history": &s.history} {
+		opened, err := open(name)
+		if err != nil {
+			return fmt.Errorf("open the database %s: %w", name, err)
+		}
+		*db = opened
+		s.onStop("the database "+name, func() {
+			if err := opened.Close(); err != nil {
+				s.log.Error("Closing a database failed.", "database", name, "error", err)
+			}
+		})
+	}
+	return nil
+}
+
+func (s *Server) startJournal(ctx context.Context) error {
+	j, err := journal.Open(ctx, s.main, s.log)
+	if err != nil {
+		return err
+	}
+	s.journal = j
+	s.background("the journal", j.Run)
+	return nil
+}
+
+func (s *Server) openServices(ctx context.Context) error {
+	newData := s.journal.Appended() == 0 // a lost root key is an error, not a reason to make another
+	guard, err := seal.File(filepath.Join(s.files.path, "root.key"), newData)
+	if err != nil {
+		return err
+	}
+	root, err := seal.Unseal(ctx, s.main, guard)
+	if err != nil {
+		return err
+	}
+	if s.identity, err = identity.New(ctx, identity.Config{DB: s.main, Clock: s.clock, Secrets: root.For("identity access key")}); err != nil {
+		return err
+	}
+	if s.trail, err = trail.New(ctx, trail.Config{Journal: s.journal, DB: s.history, Clock: s.clock}); err != nil {
+		return err
+	}
+	s.kms, err = kms.New(ctx, kms.Config{
+		DB: s.main, Clock: s.clock, Material: root.For("kms key material"), Journal: s.journal, Log: s.log,
+		LastUse: s.lastUse,
+	})
+	return err
+}
+
+// lastUse is the one thing that a service asks of another: KMS asks CloudTrail's history when a key was last used.
+func (s *Server) lastUse(ctx context.Context, keyARN string) (kms.Usage, bool, error) {
+	use, ok, err := s.trail.LastUse(ctx, keyARN)
+	return kms.Usage{Operation: use.Operation, Time: use.Time, RequestID: use.RequestID, EventID: use.EventID}, ok, err
+}
+
+func (s *Server) startFollowers(context.Context) error {
+	s.background("the event history", s.trail.Run)
+	s.background("the destruction of keys", s.kms.Run)
+	return nil
+}
+
+func (s *Server) startFront(context.Context) error {
+	door, err := front.New(front.Config{
+		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Log: s.log,
+		Services: []call.Service{s.kms.Service(), s.trail.Service(), s.identity.STS(), s.vigilService()},
+	})
+	if err != nil {
+		return err
+	}
+	s.door = door
+
+	s.http = &http.Server{
+		Handler:           http.HandlerFunc(s.serveHTTP),
+		ReadHeaderTimeout: 10 * time.Second,
+		ReadTimeout:       time.Minute,
+		IdleTimeout:       5 * time.Minute,
+		MaxHeaderBytes:    64 << 10,
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
+		ConnState:         s.silent.note,
+	}
+	if s.listener, err = listen(s.cfg); err != nil {
+		return err
+	}
+	s.firstRun = !s.files.hasConfig()
+	if err := s.files.writeConfig(s.cfg.Region, s.endpoint()); err != nil {
+		s.listener.Close()
+		return err
+	}
+	s.onStop("calls in flight", s.drain)
+	go func() {
+		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+			s.failed <- fmt.Errorf("the listener ended: %w", err)
+		}
+	}()
+	return nil
+}
+
+// serveHTTP is no http.ServeMux, which redirects paths such as // by itself: every request but this one is the door's to answer.
+func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path == "/health" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
+		s.health(w, r)
+		return
+	}
+	s.door.ServeHTTP(w, r)
+}
+
+func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
+	w.Header().Set("Content-Type", "application/json")
+	if !s.ready.Load() {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "{\"status\":\"not ready\",\"version\":%q}\n", Version)
+		return
+	}
+	fmt.Fprintf(w, "{\"status\":\"ready\",\"version\":%q,\"records\":%d}\n", Version, s.journal.Appended())
+}
+
+// checkListen refuses what cannot be served, and what would put keys on a network in the clear, before anything is made.
+func checkListen(cfg Config) error {
+	host, _, err := net.SplitHostPort(cfg.Listen)
+	if err != nil {
+		return fmt.Errorf("--listen %s: %w", cfg.Listen, err)
+	}
+	if !front.IsRegion(cfg.Region) {
+		return fmt.Errorf("--region %s: a region's name is like us-east-1", cfg.Region)
+	}
+	if (cfg.TLSCert == "") != (cfg.TLSKey == "") {
+		return errors.New("--tls-cert and --tls-key go together")
+	}
+	if cfg.TLSCert != "" {
+		_, err := loadCertificate(cfg)
+		return err
+	}
+	if cfg.InsecureHTTP || isLoopback(host) {
+		return nil
+	}
+	return fmt.Errorf("plain HTTP is only served on loopback: to listen on %s, give --tls-cert and --tls-key, or --insecure-http if something in front of Vigil does TLS", cfg.Listen)
+}
+
+func isLoopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || ip != nil && ip.IsLoopback()
+}
+
+func listen(cfg Config) (net.Listener, error) {
+	l, err := net.Listen("tcp", cfg.Listen)
+	if err != nil || cfg.TLSCert == "" {
+		return l, err
+	}
+	cert, err := loadCertificate(cfg)
+	if err != nil {
+		l.Close()
+		return nil, err
+	}
+	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
+}
+
+func loadCertificate(cfg Config) (tls.Certificate, error) {
+	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
+	if err != nil {
+		return cert, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", cfg.TLSCert, cfg.TLSKey, err)
+	}
+	return cert, nil
+}
+
+// endpoint is the URL that clients on this machine use.
+func (s *Server) endpoint() string {
+	host, port, _ := net.SplitHostPort(s.listener.Addr().String())
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	scheme := "http"
+	if s.cfg.TLSCert != "" {
+		scheme = "https"
+		host = s.tlsName(host)
+	}
+	return scheme + "://" + net.JoinHostPort(host, port)
+}
+
+// tlsName is a name that the certificate is for, as clients check it, or host when it is for that or says nothing.
+func (s *Server) tlsName(host string) string {
+	cert, err := loadCertificate(s.cfg)
+	if err != nil || cert.Leaf == nil || cert.Leaf.VerifyHostname(host) == nil {
+		return host
+	}
+	if len(cert.Leaf.DNSNames) > 0 && !strings.Contains(cert.Leaf.DNSNames[0], "*") {
+		return cert.Leaf.DNSNames[0]
+	}
+	return host
+}
