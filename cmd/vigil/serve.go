@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"strings"
+
+	"vigil/internal/server"
+)
+
+// serve runs the server until it is told to stop.
+func serve(ctx context.Context, c *cli, args []string) error {
+	cfg := server.Config{Log: slog.New(slog.NewTextHandler(c.stderr, nil))}
+	fs := newFlags(c, "serve")
+	data := dataFlag(fs)
+	fs.StringVar(&cfg.Listen, "listen", "127.0.0.1:4599", "the `ADDRESS` to answer on; port 0 takes a free one")
+	fs.StringVar(&cfg.Database, "database", "", "a PostgreSQL `URL`, instead of SQLite in the data directory")
+	fs.StringVar(&cfg.Account, "account", "", "the first `ACCOUNT`, which operates the server; "+server.DefaultAccount+" if not given")
+	fs.StringVar(&cfg.Region, "region", "us-east-1", "the `REGION` of the client configuration that is written; every region is served")
+	fs.StringVar(&cfg.TLSCert, "tls-cert", "", "a `FILE` with the certificate chain to serve HTTPS with, in PEM form")
+	fs.StringVar(&cfg.TLSKey, "tls-key", "", "a `FILE` with the certificate's private key, in PEM form")
+	fs.BoolVar(&cfg.InsecureHTTP, "insecure-http", false, "serve plain HTTP on an address that is not loopback")
+	fs.BoolVar(&cfg.TestClock, "test-clock", false, "let \"vigil clock advance\" move the clock; for tests")
+	if _, err := parse(c, fs, args); err != nil {
+		return err
+	}
+	cfg.Data = *data
+	tuneCollector(c)
+
+	s, err := server.Start(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	greet(c, s, cfg)
+	return s.Run(ctx)
+}
+
+// tuneCollector trades memory that a server has for processor time: by Go's own settings a heap as small as Vigil's is collected
+// many times a second. The limit keeps the process below 150 MB. Who sets GOGC or GOMEMLIMIT knows better.
+func tuneCollector(c *cli) {
+	for _, v := range c.environ {
+		if strings.HasPrefix(v, "GOGC=") || strings.HasPrefix(v, "GOMEMLIMIT=") {
+			return
+		}
+	}
+	debug.SetGCPercent(800)
+	debug.SetMemoryLimit(100 << 20)
+}
+
+// greet says what a person needs to go on.
+func greet(c *cli, s *server.Server, cfg server.Config) {
+	if s.FirstRun() {
+		fmt.Fprintf(c.stdout, "Made %s: the root key in root.key, the root access key in credentials. Keep a copy of both where this machine's end is not theirs.\n", cfg.Data)
+	}
+	fmt.Fprintf(c.stdout, "Vigil %s answers on %s\n", server.Version, s.URL())
+	fmt.Fprintf(c.stdout, "Use it from another shell:  eval \"$(vigil env --data %s)\" && aws kms list-keys\n", shellQuote(cfg.Data))
+}
