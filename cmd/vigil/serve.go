@@ -52,7 +52,7 @@ func tuneCollector(c *cli) {
 // greet says what a person needs to go on.
 func greet(c *cli, s *server.Server, cfg server.Config) {
 	if s.FirstRun() {
-		fmt.Fprintf(c.stdout, "Made %s: the root key in root.key, the root access key in credentials. Keep a copy of both where this machine's end is not theirs.\n", cfg.Data)
+		fmt.Fprintf(c.stdout, "Made %s: the root key in root.key, the root access key in credentials. Keep a copy of both on another machine: without root.key no key can be read again.\n", cfg.Data)
 	}
 	fmt.Fprintf(c.stdout, "Vigil %s answers on %s\n", server.Version, s.URL())
 	fmt.Fprintf(c.stdout, "Use it from another shell:  eval \"$(vigil env --data %s)\" && aws kms list-keys\n", shellQuote(cfg.Data))

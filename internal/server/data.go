@@ -153,6 +153,9 @@ func ReadProfile(dir, name string) (Profile, error) {
 		Endpoint:    find(config, in, "endpoint_url"),
 	}
 	if p.AccessKeyID == "" || p.Endpoint == "" {
+		if name != "default" {
+			return Profile{}, fmt.Errorf("%s has no profile %q: `vigil account add %s --data %s` adds an account and its profile", dir, name, name, dir)
+		}
 		return Profile{}, fmt.Errorf("%s has no profile %q: has `vigil serve --data %s` been started?", dir, name, dir)
 	}
 	return p, nil
