@@ -188,7 +188,7 @@ func TestOneErrorInThreeProtocols(t *testing.T) {
 			"1 validation error detected: Value '" + strings.Repeat("x", 256) + "' at 'alarmNamePrefix' failed to satisfy constraint: Member must have length less than or equal to 255"},
 		{"a wrong signature", "x", stranger, 403, "InvalidSignatureException", "SignatureDoesNotMatch;Sender", doesNotMatch},
 		{"a credential for another service", "x", counterKey.to("cloudwatch"), 403, "InvalidSignatureException", "SignatureDoesNotMatch;Sender",
-			"Credential should be scoped to correct service: 'monitoring'. "},
+			"Credential should be scoped to correct service: 'monitoring'."},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

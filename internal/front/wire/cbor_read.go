@@ -6,7 +6,7 @@ import (
 	"unicode/utf8"
 )
 
-// cborReader reads one body. It does not write to it, and nothing that it returns to its caller remains a part of it.
+// cborReader reads one body. It does not write to it, and nothing that it puts into an input is a part of it.
 type cborReader struct {
 	rest    []byte
 	scratch []byte // the last string that came in pieces
