@@ -1,0 +1,196 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"vigil/internal/store"
+)
+
+const (
+	foldPause  = 10 * time.Minute // how long points are only in the log at most
+	foldHours  = 500              // how many hours one transaction writes, so that others need not wait for long
+	keepHours  = 1                // how old an hour is at most to stay in memory though nobody asks for it
+	cacheHours = 25               // how old an hour is at most to stay in memory when somebody asks for it
+	maxSeries  = 100_000          // how many series stay in memory though they have nothing there
+	maxKept    = 8 << 20          // how many values stay in memory that are in the database, of 16 bytes each
+)
+
+// changed is an hour to be written.
+type changed struct {
+	hour    *hour
+	series  *series
+	changes int
+	active  int64
+	period  int32
+	body    []byte
+}
+
+// fold writes the hours that have changed and drops the log up to what is in them.
+func (m *Metrics) fold(ctx context.Context) error {
+	var last, size, wrote int64
+	var todo []changed
+	err := m.alone(ctx, func(store.Tx) error {
+		m.pages.mu.Lock()
+		defer m.pages.mu.Unlock()
+		last, size = m.pages.applied.Load(), m.pages.size.Load()
+		for h, s := range m.pages.dirty {
+			todo = append(todo, changed{hour: h, series: s})
+		}
+		return nil
+	})
+	for len(todo) > 0 && err == nil {
+		n := min(len(todo), foldHours)
+		err = m.writeHours(ctx, todo[:n])
+		for i := range n {
+			wrote += int64(len(todo[i].body))
+			todo[i].body = nil
+		}
+		todo = todo[n:]
+	}
+	if err == nil {
+		err = m.alone(ctx, func(tx store.Tx) error { return m.dropPages(tx, last, size) })
+	}
+	if err != nil {
+		return fmt.Errorf("metrics: folding the log: %w", err)
+	}
+	m.pages.folded.Store(wrote)
+	return nil
+}
+
+// writeHours writes some of the hours, with all that is in them by now.
+func (m *Metrics) writeHours(ctx context.Context, hours []changed) error {
+	return m.alone(ctx, func(tx store.Tx) error {
+		upto := m.encode(hours)
+		for i := range hours {
+			c := &hours[i]
+			if _, err := tx.Exec(`INSERT INTO metrics_hour (series, hour, period, upto, body) VALUES ($1, $2, $3, $4, $5)
+				ON CONFLICT (series, hour) DO UPDATE SET period = excluded.period, upto = excluded.upto, body = excluded.body`,
+				c.series.id, c.hour.hour, c.period, upto, c.body); err != nil {
+				return err
+			}
+			if _, err := tx.Exec(`UPDATE metrics_series SET active = $1 WHERE id = $2 AND active < $1`, c.active, c.series.id); err != nil {
+				return err
+			}
+		}
+		tx.OnCommit(func() { m.written(hours, upto) })
+		return nil
+	})
+}
+
+// encode fills in what to write, and returns the last page that is in it.
+func (m *Metrics) encode(hours []changed) (upto int64) {
+	m.pages.mu.Lock()
+	defer m.pages.mu.Unlock()
+	for i := range hours {
+		c := &hours[i]
+		c.series.mu.Lock()
+		c.body = appendBuckets(nil, c.hour.buckets)
+		c.period = finest(c.hour.buckets)
+		c.changes, c.active = c.hour.changes, c.series.active
+		c.series.mu.Unlock()
+	}
+	return m.pages.applied.Load()
+}
+
+// written notes that hours are in the database, unless they have changed again.
+func (m *Metrics) written(hours []changed, upto int64) {
+	m.pages.mu.Lock()
+	defer m.pages.mu.Unlock()
+	for i := range hours {
+		c := &hours[i]
+		c.series.mu.Lock()
+		if c.hour.changes == c.changes {
+			c.hour.dirty, c.hour.upto = false, upto
+			delete(m.pages.dirty, c.hour)
+		}
+		c.series.saved = max(c.series.saved, c.active)
+		c.series.mu.Unlock()
+	}
+}
+
+// dropPages drops the log up to a page, all of which is in hours that were written.
+func (m *Metrics) dropPages(tx store.Tx, last, size int64) error {
+	m.sweep()
+	if m.pages.doubts.Load() > 0 { // somebody looks for a page; the next time will do
+		return nil
+	}
+	if _, err := tx.Exec(`DELETE FROM metrics_page WHERE id <= $1`, last); err != nil {
+		return err
+	}
+	tx.OnCommit(func() { m.pages.size.Add(-size) })
+	return nil
+}
+
+// sweep takes out of memory what nobody has asked for since it last did. The caller has the transaction that writes, so that nobody
+// is about to count on what is in memory.
+func (m *Metrics) sweep() {
+	m.pages.mu.Lock()
+	defer m.pages.mu.Unlock()
+	m.mu.RLock()
+	all := make([]*series, 0, len(m.series))
+	for _, s := range m.series {
+		all = append(all, s)
+	}
+	m.mu.RUnlock()
+
+	now := m.hourNow()
+	surplus, kept := len(all)-maxSeries, 0
+	for _, s := range all {
+		kept += s.sweep(now, true)
+	}
+	for _, s := range all {
+		if kept > maxKept {
+			s.sweep(now, false)
+		}
+		if s.empty() && surplus > 0 && !s.used.Swap(false) && m.evict(s) {
+			surplus--
+		}
+	}
+}
+
+// sweep takes out hours that are in the database: old ones that nobody has asked for since the last sweep, or all, unless they are to be
+// kept. It returns how many values are left.
+func (s *series) sweep(now int64, keep bool) (values int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	kept := s.hours[:0]
+	for _, h := range s.hours {
+		if h.dirty || keep && (h.hour >= now-keepHours || h.used && h.hour >= now-cacheHours) {
+			h.used = false
+			kept = append(kept, h)
+			for i := range h.buckets {
+				values += len(h.buckets[i].values)
+			}
+		}
+	}
+	if len(kept) < len(s.hours) {
+		s.swept++
+		clear(s.hours[len(kept):])
+		s.hours = kept
+	}
+	return values
+}
+
+// empty says that memory has nothing of the series that the database has not.
+func (s *series) empty() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.hours) == 0 && s.active <= s.saved
+}
+
+// evict takes a series out of memory.
+func (m *Metrics) evict(s *series) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.series[s.key] != s {
+		return false
+	}
+	delete(m.series, s.key)
+	m.evicted++
+	s.mu.Lock()
+	s.gone = true
+	s.mu.Unlock()
+	return true
+}
