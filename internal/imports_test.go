@@ -15,16 +15,17 @@ import (
 //   - server is the wiring that cmd/vigil and vigiltest share, so that a test runs what an operator runs.
 const lattice = `
 NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
-NONE                                                < wire, query
+NONE                                                < wire, query, pattern
 arn                                                 < policy
 store                                               < sqlite, postgres, seal
 sqlite, postgres                                    < storetest
 store, vigil, clock                                 < journal
 arn, clock, policy, journal, store                  < call
 call, keycrypt                                      < kms
-call                                                < identity, trail
+call                                                < identity, trail, metrics, notify, deliver
+call, query                                         < logs
 wire, sigv4, call                                   < front
-front, kms, identity, trail, seal, sqlite, postgres < server
+front, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver < server
 server                                              < cmd, vigiltest
 `
 
@@ -33,7 +34,8 @@ var packages = map[string]string{
 	"vigil": ".", "arn": "internal/arn", "clock": "internal/clock", "policy": "internal/policy",
 	"sigv4": "internal/front/sigv4", "wire": "internal/front/wire", "front": "internal/front",
 	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
-	"query":   "internal/query",
+	"query": "internal/query", "pattern": "internal/pattern",
+	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
 	"journal": "internal/journal", "call": "internal/call", "seal": "internal/seal",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "identity": "internal/identity", "trail": "internal/trail",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",

@@ -22,6 +22,9 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.StringVar(&cfg.TLSCert, "tls-cert", "", "a `FILE` with the certificate chain to serve HTTPS with, in PEM form")
 	fs.StringVar(&cfg.TLSKey, "tls-key", "", "a `FILE` with the certificate's private key, in PEM form")
 	fs.BoolVar(&cfg.InsecureHTTP, "insecure-http", false, "serve plain HTTP on an address that is not loopback")
+	fs.BoolVar(&cfg.AllowLocalTargets, "allow-local-targets", false, "deliver notifications to loopback and link-local addresses too")
+	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
+	fs.StringVar(&cfg.SMTPRelay, "smtp-relay", "", "hand mail to a relay, `URL` like smtp://relay.example.com:25?from=vigil@example.com")
 	fs.BoolVar(&cfg.TestClock, "test-clock", false, "let \"vigil clock advance\" move the clock; for tests")
 	if _, err := parse(c, fs, args); err != nil {
 		return err

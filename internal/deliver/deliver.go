@@ -225,7 +225,7 @@ type Stats struct {
 
 // Stats counts. It reads an index over all that is queued.
 func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
-	s := Stats{InFlight: o.inFlight.Load(), Delivered: o.delivered.Load(), Failed: o.failed.Load(), Died: o.died.Load()}
+	var s Stats
 	var oldest int64
 	err := o.db.View(ctx, func(tx store.Tx) error {
 		err := tx.QueryRow(`SELECT COUNT(*), COALESCE(MIN(created), 0) FROM deliver_delivery WHERE dead = 0`).Scan(&s.Queued, &oldest)
@@ -234,6 +234,8 @@ func (o *Outbox) Stats(ctx context.Context) (Stats, error) {
 		}
 		return tx.QueryRow(`SELECT COUNT(*) FROM deliver_delivery WHERE dead > 0`).Scan(&s.Dead)
 	})
+	// InFlight goes down after the others have gone up, so a delivery that is not queued any more is in one of them.
+	s.InFlight, s.Delivered, s.Failed, s.Died = o.inFlight.Load(), o.delivered.Load(), o.failed.Load(), o.died.Load()
 	if s.Queued > 0 {
 		s.Oldest = max(0, o.clock.Now().Sub(time.UnixMilli(oldest)))
 	}

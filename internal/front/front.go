@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/google/uuid"
 
@@ -32,7 +33,9 @@ type Config struct {
 	Services []call.Service
 	// Secret looks an access key up: its secret and whose it is.
 	Secret func(accessKeyID string) (secret string, p call.Principal, ok bool)
-	Log    *slog.Logger
+	// Observe is told how long each call of KMS took, after it was answered. It may be nil.
+	Observe func(c *call.Call, took time.Duration)
+	Log     *slog.Logger
 }
 
 // Door is an http.Handler that answers every API.
@@ -41,6 +44,7 @@ type Door struct {
 	clock    clock.Clock
 	log      *slog.Logger
 	secret   func(string) (string, call.Principal, bool)
+	observe  func(*call.Call, time.Duration)
 	router   router
 	keys     signingKeys
 	refusals refusals
@@ -57,6 +61,7 @@ func New(cfg Config) (*Door, error) {
 		clock:    cfg.Clock,
 		log:      cfg.Log,
 		secret:   cfg.Secret,
+		observe:  cfg.Observe,
 		refusals: refusals{log: cfg.Log},
 		scratch:  sync.Pool{New: func() any { return new(scratch) }},
 	}
@@ -70,6 +75,7 @@ func New(cfg Config) (*Door, error) {
 
 // ServeHTTP answers one request.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	begun := time.Now()
 	s := d.scratch.Get().(*scratch)
 	defer d.putBack(s)
 	requestID := uuid.NewString()
@@ -113,6 +119,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	err = d.commit(r.Context(), c, req, s, in, out, err)
 	d.answer(w, s, req, requestID, out, err)
+	if d.observe != nil && c.Service == "kms" {
+		d.observe(c, time.Since(begun))
+	}
 }
 
 // perform decodes the input and calls the operation. in is nil when the input was not of the operation's form.

@@ -78,7 +78,7 @@ func (m *Metrics) commitGroup(ctx context.Context, g *group) error {
 		return errors.Join(err, lookErr)
 	}
 	if !happened {
-		return err
+		return inDoubt.Err // no doubt is left
 	}
 	if err := m.upToDate(ctx); err != nil {
 		m.log.Error("Points are stored that cannot be read yet.", "error", err) // whoever asks for them tries again

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"vigil/internal/call"
@@ -80,6 +81,6 @@ const vigilEventSource = "vigil"
 func (s *Server) vigilService() call.Service {
 	return call.Service{
 		Name: "vigil", EventSource: vigilEventSource, InternalError: "InternalFailure",
-		Operations: append(s.identity.Vigil(), call.Op("AdvanceClock", s.advanceClock)),
+		Operations: slices.Concat(s.identity.Vigil(), s.outbox.Operations(), []call.Operation{call.Op("AdvanceClock", s.advanceClock)}),
 	}
 }

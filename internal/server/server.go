@@ -20,10 +20,14 @@ import (
 
 	"vigil/internal/call"
 	"vigil/internal/clock"
+	"vigil/internal/deliver"
 	"vigil/internal/front"
 	"vigil/internal/identity"
 	"vigil/internal/journal"
 	"vigil/internal/kms"
+	"vigil/internal/logs"
+	"vigil/internal/metrics"
+	"vigil/internal/notify"
 	"vigil/internal/seal"
 	"vigil/internal/store"
 	"vigil/internal/store/postgres"
@@ -45,7 +49,12 @@ type Config struct {
 	TLSKey       string
 	InsecureHTTP bool // allow plain HTTP on an address that is not loopback
 	TestClock    bool // let the clock be moved
-	Log          *slog.Logger
+
+	AllowLocalTargets bool   // deliver to endpoints on loopback and link-local addresses too
+	SMTPRelay         string // smtp://host:port?from=address; empty for no mail
+	PublicURL         string // what subscribers elsewhere reach the server by; empty for the address that it listens on
+
+	Log *slog.Logger
 }
 
 // DefaultAccount is the first account when none is asked for.
@@ -58,12 +67,17 @@ type Server struct {
 	files    dataDir
 	main     store.DB
 	history  store.DB
+	watch    store.DB
 	journal  *journal.Journal
 	clock    clock.Clock
 	movable  *clock.Movable // nil without a test clock
 	identity *identity.Identity
 	kms      *kms.KMS
 	trail    *trail.Trail
+	logs     *logs.Logs
+	metrics  *metrics.Metrics
+	notify   *notify.Notify
+	outbox   *deliver.Outbox
 	door     *front.Door
 	http     *http.Server
 	listener net.Listener
@@ -83,7 +97,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for _, step := range []func(context.Context) error{
-		s.openData, s.openStores, s.startClock, s.startJournal, s.openServices, s.openAccounts, s.startFollowers, s.startFront,
+		s.openData, s.openStores, s.startClock, s.startJournal, s.openServices, s.openAccounts, s.openListener, s.startFollowers, s.startFront,
 	} {
 		if err := step(ctx); err != nil {
 			s.stop()
@@ -179,12 +193,16 @@ func (s *Server) openStores(ctx context.Context) error {
 			return postgres.Open(ctx, s.cfg.Database, strings.ReplaceAll(name, "-", "_"))
 		}
 	}
-	for name, db := range map[string]*store.DB{"vigil": &s.main, "vigil-history": &s.history} {
+	for _, database := range []struct {
+		name string
+		db   *store.DB
+	}{{"vigil", &s.main}, {"vigil-history", &s.history}, {"vigil-watch", &s.watch}} {
+		name := database.name
 		opened, err := open(name)
 		if err != nil {
 			return fmt.Errorf("open the database %s: %w", name, err)
 		}
-		*db = opened
+		*database.db = opened
 		s.onStop("the database "+name, func() {
 			if err := opened.Close(); err != nil {
 				s.log.Error("Closing a database failed.", "database", name, "error", err)
@@ -224,7 +242,10 @@ func (s *Server) openServices(ctx context.Context) error {
 		DB: s.main, Clock: s.clock, Material: root.For("kms key material"), Journal: s.journal, Log: s.log,
 		LastUse: s.lastUse,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	return s.openWatch(ctx, root)
 }
 
 // lastUse is the one thing that a service asks of another: KMS asks CloudTrail's history when a key was last used.
@@ -236,13 +257,26 @@ func (s *Server) lastUse(ctx context.Context, keyARN string) (kms.Usage, bool, e
 func (s *Server) startFollowers(context.Context) error {
 	s.background("the event history", s.trail.Run)
 	s.background("the destruction of keys", s.kms.Run)
+	s.startWatch()
+	return nil
+}
+
+// openListener takes the address. What arrives waits until the front is there.
+func (s *Server) openListener(context.Context) (err error) {
+	if s.listener, err = listen(s.cfg); err != nil {
+		return err
+	}
+	s.onStop("the listener", func() { s.listener.Close() })
 	return nil
 }
 
 func (s *Server) startFront(context.Context) error {
 	door, err := front.New(front.Config{
 		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Log: s.log,
-		Services: []call.Service{s.kms.Service(), s.trail.Service(), s.identity.STS(), s.vigilService()},
+		Services: []call.Service{
+			s.kms.Service(), s.trail.Service(), s.identity.STS(), s.logs.Service(), s.metrics.Service(), s.notify.Service(), s.vigilService(),
+		},
+		Observe: s.observe,
 	})
 	if err != nil {
 		return err
@@ -258,12 +292,8 @@ func (s *Server) startFront(context.Context) error {
 		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
 		ConnState:         s.silent.note,
 	}
-	if s.listener, err = listen(s.cfg); err != nil {
-		return err
-	}
 	s.firstRun = !s.files.hasConfig()
 	if err := s.files.writeConfig(s.cfg.Region, s.endpoint()); err != nil {
-		s.listener.Close()
 		return err
 	}
 	s.onStop("calls in flight", s.drain)
@@ -279,6 +309,14 @@ func (s *Server) startFront(context.Context) error {
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/health" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		s.health(w, r)
+		return
+	}
+	if r.URL.Path == "/metrics" {
+		s.metrics.Health().ServeHTTP(w, r)
+		return
+	}
+	if open := s.notify.Open(r); open != nil {
+		open.ServeHTTP(w, r)
 		return
 	}
 	s.door.ServeHTTP(w, r)
