@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -37,7 +38,7 @@ func openDataDir(path string) (dataDir, error) {
 	if err != nil {
 		return dataDir{}, fmt.Errorf("data directory: %w", err)
 	}
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); err != nil {
+	if err := take(lock); err != nil {
 		defer lock.Close()
 		if errors.Is(err, unix.EWOULDBLOCK) {
 			return dataDir{}, fmt.Errorf("data directory %s: %w (process %s)", path, ErrDataInUse, readAll(lock))
@@ -53,6 +54,18 @@ func openDataDir(path string) (dataDir, error) {
 		return dataDir{}, fmt.Errorf("data directory: %w", err)
 	}
 	return dataDir{path, lock}, nil
+}
+
+// take locks the file for this process alone. It tries more than once, as ServingProcess holds the lock for a moment to see whether
+// it can.
+func take(lock *os.File) (err error) {
+	for range 25 {
+		if err = unix.Flock(int(lock.Fd()), unix.LOCK_EX|unix.LOCK_NB); !errors.Is(err, unix.EWOULDBLOCK) {
+			return err
+		}
+		time.Sleep(10 * time.Millisecond)
+	}
+	return err
 }
 
 func readAll(f *os.File) string {
