@@ -126,7 +126,7 @@ func (l *Logs) Service() call.Service {
 			call.Op("PutRetentionPolicy", l.PutRetentionPolicy),
 			call.Op("TagLogGroup", l.TagLogGroup),
 			call.Op("TagResource", l.TagResource),
-			data(call.Read("TestMetricFilter", l.TestMetricFilter)),
+			call.Read("TestMetricFilter", l.TestMetricFilter),
 			call.Op("UntagLogGroup", l.UntagLogGroup),
 			call.Op("UntagResource", l.UntagResource),
 		},

@@ -235,7 +235,9 @@ func (s *Server) openServices(ctx context.Context) error {
 	if s.identity, err = identity.New(ctx, identity.Config{DB: s.main, Clock: s.clock, Secrets: root.For("identity access key")}); err != nil {
 		return err
 	}
-	if s.trail, err = trail.New(ctx, trail.Config{Journal: s.journal, DB: s.history, Clock: s.clock}); err != nil {
+	if s.trail, err = trail.New(ctx, trail.Config{
+		Journal: s.journal, DB: s.history, Clock: s.clock, Main: s.main, Watch: s.watch, PutLogs: s.putLogs,
+	}); err != nil {
 		return err
 	}
 	s.kms, err = kms.New(ctx, kms.Config{

@@ -16,6 +16,7 @@ import (
 	"vigil/internal/notify"
 	"vigil/internal/seal"
 	"vigil/internal/store"
+	"vigil/internal/trail"
 )
 
 // openWatch opens the services that watch. Their data share one database, so that what one makes of another's, such as the points
@@ -59,6 +60,7 @@ func (s *Server) startWatch() {
 	s.background("metrics", s.metrics.Run)
 	s.background("log retention", s.logs.Run)
 	s.background("notifications", s.notify.Run)
+	s.background("trails", s.trail.RunTrails)
 }
 
 // putMetrics hands what metric filters have measured to the metrics.
@@ -71,6 +73,15 @@ func (s *Server) putMetrics(tx store.Tx, account, region string, measured []logs
 		}
 	}
 	return s.metrics.Put(tx, account, region, data)
+}
+
+// putLogs hands a trail's records to its log group.
+func (s *Server) putLogs(tx store.Tx, account, region, group, stream string, records []trail.LogEvent) error {
+	events := make([]logs.Event, len(records))
+	for i, r := range records {
+		events[i] = logs.Event(r)
+	}
+	return s.logs.Ingest(tx, logs.LogGroupID{Account: account, Region: region, Name: group}, stream, events)
 }
 
 // enqueueNotification hands a message for a subscriber to the outbox.

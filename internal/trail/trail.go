@@ -1,5 +1,6 @@
-// Package trail is CloudTrail. What it has of it so far is the event history: the management events of the last 90
-// days, which LookupEvents finds by who, what and when.
+// Package trail is CloudTrail. What it has of it so far is trails that deliver to log groups (trails.go and its
+// neighbours, status.go), and the event history: the management events of the last 90 days, which LookupEvents finds by who,
+// what and when. The rest of this page is about the history.
 //
 // The history copies nothing. It is an index over the journal, of two parts:
 //
@@ -40,6 +41,13 @@ type Config struct {
 	Journal *journal.Journal
 	DB      store.DB // the history's own, so that folding never stalls committing
 	Clock   clock.Clock
+
+	// For trails, which are not there without Main: configuration, the follower's cursor with what became of deliveries,
+	// and what puts events into a stream of a log group, in a transaction of Watch. PutLogs returns a *call.Error when the group
+	// refuses them or is not there; after any other error the transaction is tried again.
+	Main    store.DB
+	Watch   store.DB
+	PutLogs func(tx store.Tx, account, region, group, stream string, events []LogEvent) error
 }
 
 // Trail is CloudTrail of all accounts and regions. Its methods may be used by many goroutines.
@@ -55,6 +63,11 @@ type Trail struct {
 
 	mu   sync.RWMutex
 	tail *tail // replaced by the follower when it has been folded
+
+	main, watch store.DB // nil without trails
+	putLogs     func(tx store.Tx, account, region, group, stream string, events []LogEvent) error
+	trailsMu    sync.RWMutex
+	trails      map[string][]*aTrail // by account, as loadTrails has them
 }
 
 var migrations = []string{
@@ -93,7 +106,8 @@ var migrations = []string{
 
 // New prepares the history in the database. It follows the journal once Run runs.
 func New(ctx context.Context, config Config) (*Trail, error) {
-	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience}
+	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience,
+		main: config.Main, watch: config.Watch, putLogs: config.PutLogs}
 	if err := t.db.Migrate(ctx, "history", migrations...); err != nil {
 		return nil, fmt.Errorf("event history: %w", err)
 	}
@@ -105,19 +119,33 @@ func New(ctx context.Context, config Config) (*Trail, error) {
 	if err != nil {
 		return nil, fmt.Errorf("event history: %w", err)
 	}
+	if t.main != nil {
+		if err := t.openTrails(ctx); err != nil {
+			return nil, err
+		}
+	}
 	return t, nil
 }
 
 // Service is the CloudTrail API, as far as it is built.
 func (t *Trail) Service() call.Service {
-	return call.Service{
-		Name:          "cloudtrail",
-		EventSource:   "cloudtrail.amazonaws.com",
-		InternalError: "InternalFailure",
-		Operations: []call.Operation{
-			call.Read("LookupEvents", t.LookupEvents),
-		},
+	operations := []call.Operation{
+		call.Read("LookupEvents", t.LookupEvents),
 	}
+	if t.main != nil {
+		operations = append(operations,
+			call.Op("CreateTrail", t.CreateTrail),
+			call.Op("DeleteTrail", t.DeleteTrail),
+			call.Read("DescribeTrails", t.DescribeTrails),
+			call.Read("GetTrail", t.GetTrail),
+			call.Read("GetTrailStatus", t.GetTrailStatus),
+			call.Read("ListTrails", t.ListTrails),
+			call.Op("StartLogging", t.StartLogging),
+			call.Op("StopLogging", t.StopLogging),
+			call.Op("UpdateTrail", t.UpdateTrail),
+		)
+	}
+	return call.Service{Name: "cloudtrail", EventSource: "cloudtrail.amazonaws.com", InternalError: "InternalFailure", Operations: operations}
 }
 
 // indexed says which records are in the database: those before next. tide is the latest of their times.

@@ -1,0 +1,293 @@
+package trail
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+
+	"vigil/internal/call"
+	"vigil/internal/store"
+)
+
+// linger is for how long a deleted trail is kept for what is still to be delivered of it.
+const linger = 7 * 24 * time.Hour
+
+// unbuilt are members of CreateTrail and UpdateTrail for which there is nothing yet. A trail that had them would promise what
+// nobody keeps.
+type unbuilt struct {
+	kmsKey, topic            *string
+	validation, organization *bool
+}
+
+func (u unbuilt) check() error {
+	switch {
+	case aws.ToString(u.kmsKey) != "":
+		return call.NotBuilt("Encrypting a trail's log files with a KMS key (KmsKeyId)")
+	case aws.ToString(u.topic) != "":
+		return call.NotBuilt("Notifying an SNS topic of a trail's log files (SnsTopicName)")
+	case aws.ToBool(u.validation):
+		return call.NotBuilt("Validation of a trail's log files (EnableLogFileValidation)")
+	case aws.ToBool(u.organization):
+		return call.NotBuilt("A trail of an organization (IsOrganizationTrail)")
+	}
+	return nil
+}
+
+// CreateTrail makes a trail, which logs once StartLogging is called. It has the management events of the account in its
+// home region, or in all of them. It delivers to a log group; the bucket is kept, and not looked for. KmsKeyId, SnsTopicName,
+// EnableLogFileValidation and IsOrganizationTrail are refused. The role is kept, and not assumed.
+func (t *Trail) CreateTrail(_ context.Context, c *call.Call, in *cloudtrail.CreateTrailInput) (*cloudtrail.CreateTrailOutput, error) {
+	made := &aTrail{account: c.Account(), home: c.Region, name: aws.ToString(in.Name), global: true}
+	if err := checkTrailName(made.name); err != nil {
+		return nil, err
+	}
+	if err := allowTrail(c, "CreateTrail", made.arn()); err != nil {
+		return nil, err
+	}
+	if err := (unbuilt{in.KmsKeyId, in.SnsTopicName, in.EnableLogFileValidation, in.IsOrganizationTrail}).check(); err != nil {
+		return nil, err
+	}
+	made.change(settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.IncludeGlobalServiceEvents, in.IsMultiRegionTrail})
+	if err := made.check(); err != nil {
+		return nil, err
+	}
+	if err := checkTags(in.TagsList); err != nil {
+		return nil, err
+	}
+
+	c.Effect(func(tx store.Tx) error {
+		all, err := loadTrails(tx, made.account)
+		if err != nil {
+			return err
+		}
+		if err := fits(present(all), made); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(`UPDATE trail_next SET id = id + 1 WHERE one = 1 RETURNING id`).Scan(&made.id); err != nil {
+			return err
+		}
+		if err := made.save(tx); err != nil {
+			return err
+		}
+		for _, tag := range in.TagsList {
+			if _, err := tx.Exec(`INSERT INTO trail_tag (trail, name, value) VALUES ($1, $2, $3)`, made.id, aws.ToString(tag.Key), aws.ToString(tag.Value)); err != nil {
+				return err
+			}
+		}
+		return t.refresh(tx, made.account)
+	})
+	d := made.describe()
+	return &cloudtrail.CreateTrailOutput{
+		CloudWatchLogsLogGroupArn: d.CloudWatchLogsLogGroupArn, CloudWatchLogsRoleArn: d.CloudWatchLogsRoleArn,
+		IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
+		IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
+		Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
+	}, nil
+}
+
+// UpdateTrail changes those settings of a trail that it is given, in the trail's home region. An empty text takes the prefix,
+// or the log group and its role, away. What is still to be delivered of the time before is delivered as the settings are then.
+func (t *Trail) UpdateTrail(_ context.Context, c *call.Call, in *cloudtrail.UpdateTrailInput) (*cloudtrail.UpdateTrailOutput, error) {
+	found, err := t.homed(c, "UpdateTrail", aws.ToString(in.Name))
+	if err != nil {
+		return nil, err
+	}
+	if err := (unbuilt{in.KmsKeyId, in.SnsTopicName, in.EnableLogFileValidation, in.IsOrganizationTrail}).check(); err != nil {
+		return nil, err
+	}
+	s := settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.IncludeGlobalServiceEvents, in.IsMultiRegionTrail}
+	out := new(cloudtrail.UpdateTrailOutput)
+	t.effect(c, found, func(tx store.Tx, changed *aTrail, others []*aTrail) error {
+		changed.change(s)
+		if err := changed.check(); err != nil {
+			return err
+		}
+		if err := fits(others, changed); err != nil {
+			return err
+		}
+		d := changed.describe()
+		*out = cloudtrail.UpdateTrailOutput{
+			CloudWatchLogsLogGroupArn: d.CloudWatchLogsLogGroupArn, CloudWatchLogsRoleArn: d.CloudWatchLogsRoleArn,
+			IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
+			IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
+			Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
+		}
+		return changed.save(tx)
+	})
+	return out, nil
+}
+
+// DeleteTrail ends a trail, in its home region. What was recorded before is still delivered.
+func (t *Trail) DeleteTrail(_ context.Context, c *call.Call, in *cloudtrail.DeleteTrailInput) (*cloudtrail.DeleteTrailOutput, error) {
+	found, err := t.homed(c, "DeleteTrail", aws.ToString(in.Name))
+	if err != nil {
+		return nil, err
+	}
+	t.effect(c, found, func(tx store.Tx, deleted *aTrail, _ []*aTrail) error {
+		deleted.deleted = c.Time.UnixMilli()
+		if err := deleted.save(tx); err != nil {
+			return err
+		}
+		if err := endLogging(tx, deleted, c.Time); err != nil {
+			return err
+		}
+		return sweep(tx, c.Time.Add(-linger))
+	})
+	return &cloudtrail.DeleteTrailOutput{}, nil
+}
+
+// sweep removes what was deleted before a time for good.
+func sweep(tx store.Tx, before time.Time) error {
+	for _, statement := range []string{
+		`DELETE FROM trail_logging WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
+		`DELETE FROM trail_tag WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
+		`DELETE FROM trail WHERE deleted > 0 AND deleted < $1`,
+	} {
+		if _, err := tx.Exec(statement, before.UnixMilli()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// StartLogging has a trail log, in its home region. Nothing changes for one that does. The record of this call is the trail's first.
+func (t *Trail) StartLogging(_ context.Context, c *call.Call, in *cloudtrail.StartLoggingInput) (*cloudtrail.StartLoggingOutput, error) {
+	found, err := t.homed(c, "StartLogging", aws.ToString(in.Name))
+	if err != nil {
+		return nil, err
+	}
+	t.effect(c, found, func(tx store.Tx, started *aTrail, _ []*aTrail) error {
+		if started.isLogging() {
+			return nil
+		}
+		// Times of logging that nobody can still be behind are forgotten.
+		if _, err := tx.Exec(`DELETE FROM trail_logging WHERE trail = $1 AND ended > 0 AND ended < $2`, started.id, c.Time.Add(-window).UnixMilli()); err != nil {
+			return err
+		}
+		_, err := tx.Exec(`INSERT INTO trail_logging (trail, begun, ended) VALUES ($1, $2, 0)
+			ON CONFLICT (trail, begun) DO UPDATE SET ended = 0`, started.id, c.Time.UnixMilli())
+		return err
+	})
+	return &cloudtrail.StartLoggingOutput{}, nil
+}
+
+// StopLogging ends a trail's logging, in its home region. Nothing changes for one that does not log. The record of this call is
+// the trail's last.
+func (t *Trail) StopLogging(_ context.Context, c *call.Call, in *cloudtrail.StopLoggingInput) (*cloudtrail.StopLoggingOutput, error) {
+	found, err := t.homed(c, "StopLogging", aws.ToString(in.Name))
+	if err != nil {
+		return nil, err
+	}
+	t.effect(c, found, func(tx store.Tx, stopped *aTrail, _ []*aTrail) error {
+		return endLogging(tx, stopped, c.Time)
+	})
+	return &cloudtrail.StopLoggingOutput{}, nil
+}
+
+func endLogging(tx store.Tx, t *aTrail, at time.Time) error {
+	if !t.isLogging() {
+		return nil
+	}
+	last := t.logging[len(t.logging)-1]
+	_, err := tx.Exec(`UPDATE trail_logging SET ended = $1 WHERE trail = $2 AND begun = $3`, max(at.UnixMilli(), last.begin), t.id, last.begin)
+	return err
+}
+
+// effect has a trail changed with the call's record. change is given the trail as it is then, and all the account's trails.
+func (t *Trail) effect(c *call.Call, found *aTrail, change func(tx store.Tx, now *aTrail, all []*aTrail) error) {
+	c.Effect(func(tx store.Tx) error {
+		all, err := loadTrails(tx, found.account)
+		if err != nil {
+			return err
+		}
+		all = present(all)
+		i := slices.IndexFunc(all, func(one *aTrail) bool { return one.id == found.id })
+		if i < 0 {
+			return unknownTrail(found.name, found.account)
+		}
+		if err := change(tx, all[i], all); err != nil {
+			return err
+		}
+		return t.refresh(tx, found.account)
+	})
+}
+
+// settings are what CreateTrail and UpdateTrail say of a trail; nil is nothing.
+type settings struct {
+	bucket, prefix, groupARN, roleARN *string
+	global, everywhere                *bool
+}
+
+func (t *aTrail) change(s settings) {
+	for _, text := range []struct{ to, from *string }{{&t.bucket, s.bucket}, {&t.prefix, s.prefix}, {&t.groupARN, s.groupARN}, {&t.roleARN, s.roleARN}} {
+		if text.from != nil {
+			*text.to = *text.from
+		}
+	}
+	for _, flag := range []struct{ to, from *bool }{{&t.global, s.global}, {&t.everywhere, s.everywhere}} {
+		if flag.from != nil {
+			*flag.to = *flag.from
+		}
+	}
+}
+
+func (t *aTrail) check() error {
+	if t.everywhere && !t.global {
+		return call.Errorf("InvalidParameterCombinationException", "Multi-Region trail must include global service events.")
+	}
+	for _, err := range []error{checkBucketName(t.bucket), checkPrefix(t.prefix), checkGroup(t)} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fits says whether a new trail, or one of all that has changed, may be beside the others: there are so many in a region at
+// most, and a name is a region's once, shadow trails included.
+func fits(all []*aTrail, changed *aTrail) error {
+	inRegion := map[string]int{}
+	ofAll := 0
+	for _, one := range all {
+		if one.id == changed.id {
+			continue
+		}
+		if one.name == changed.name && (one.isIn(changed.home) || changed.isIn(one.home)) {
+			return call.Errorf("TrailAlreadyExistsException", "Trail %s already exists for customer: %s", changed.name, changed.account)
+		}
+		if one.everywhere {
+			ofAll++
+		} else {
+			inRegion[one.home]++
+		}
+	}
+	inRegion[changed.home] += 0 // looked at, though there is no other
+	for region, n := range inRegion {
+		if changed.isIn(region) && n+ofAll >= maxTrails {
+			return call.Errorf("MaximumNumberOfTrailsExceededException", "User: %s already has %d trails in %s.", changed.account, n+ofAll, region)
+		}
+	}
+	return nil
+}
+
+const maxTags = 50
+
+// checkTags holds tags to CloudTrail's limits: 50 of them, keys of 1 to 128 characters, once each, values of at most 256.
+func checkTags(tags []types.Tag) error {
+	if len(tags) > maxTags {
+		return call.Errorf("TagsLimitExceededException", "The number of tags per resource has exceeded the permitted amount of %d.", maxTags)
+	}
+	seen := map[string]bool{}
+	for _, tag := range tags {
+		key := aws.ToString(tag.Key)
+		if n := len([]rune(key)); n < 1 || n > 128 || len([]rune(aws.ToString(tag.Value))) > 256 || seen[key] {
+			return call.Errorf("InvalidTagParameterException", "Tag keys must have 1 to 128 characters and be there once, and tag values at most 256 characters.")
+		}
+		seen[key] = true
+	}
+	return nil
+}

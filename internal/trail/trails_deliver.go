@@ -1,0 +1,136 @@
+package trail
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"vigil/internal/call"
+	"vigil/internal/journal"
+	"vigil/internal/store"
+)
+
+// trailsFollower names the trails' cursor in the journal, which is in the watch database.
+const trailsFollower = "trails"
+
+// maxDelivered is how many bytes a record has at most that is delivered to a log group.
+const maxDelivered = 256 << 10
+
+// LogEvent is a record on its way into a log group.
+type LogEvent struct {
+	Time    time.Time // to the millisecond
+	Message []byte    // valid during the call of PutLogs only
+}
+
+// RunTrails delivers records to the log groups of trails until ctx is done: each management event once to each trail that was
+// logging in its account and region when it happened, in the stream ACCOUNT_CloudTrail_REGION of the trail's group. Records
+// of more than 256 KB are left out, as are those that the group refuses, which GetTrailStatus tells. It is called once, and
+// only when the trails are configured.
+func (t *Trail) RunTrails(ctx context.Context) error {
+	if t.main == nil {
+		return errors.New("trails: there is no main database")
+	}
+	var r reader
+	return t.journal.Follow(ctx, journal.Follower{Name: trailsFollower, DB: t.watch, Apply: func(tx store.Tx, entries []journal.Entry) error {
+		return t.deliver(tx, &r, entries)
+	}})
+}
+
+// parcel is what a trail gets of the events of a region in one transaction.
+type parcel struct {
+	trail  *aTrail
+	region string
+	events []LogEvent
+}
+
+// deliver gives each trail's group its share of entries. All that it leaves behind is in the transaction.
+func (t *Trail) deliver(tx store.Tx, r *reader, entries []journal.Entry) error {
+	for _, p := range t.parcels(r, entries) {
+		if err := t.send(tx, p); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// send puts a parcel into its group, or notes why the group does not take it.
+func (t *Trail) send(tx store.Tx, p *parcel) error {
+	stream := p.trail.account + "_CloudTrail_" + p.region
+	err := tx.Savepoint(func(tx store.Tx) error {
+		return t.putLogs(tx, p.trail.account, p.trail.home, p.trail.group(), stream, p.events)
+	})
+	var refused *call.Error
+	if errors.As(err, &refused) && refused.Status < 500 {
+		return delivery{failure: refused.Error()}.note(tx, p.trail.id, p.region)
+	}
+	if err != nil {
+		return err // of the database, and so of all trails
+	}
+	return delivery{at: t.clock.Now().UnixMilli()}.note(tx, p.trail.id, p.region)
+}
+
+// parcels sorts entries into what trails get of them.
+func (t *Trail) parcels(r *reader, entries []journal.Entry) (all []*parcel) {
+	trails := t.delivering()
+	if len(trails) == 0 {
+		return nil
+	}
+	type address struct {
+		trail  *aTrail
+		region string
+	}
+	parcels := map[address]*parcel{}
+	var f facts
+	for _, e := range entries {
+		if len(e.Data) > maxDelivered || r.read(e.Data, &f) != nil || !f.management() {
+			continue
+		}
+		for _, one := range trails[string(f.account)] {
+			if !one.takes(e.Time.UnixMilli(), &f) {
+				continue
+			}
+			// Most records are of the home region, whose name need not be copied.
+			region := one.home
+			if string(f.region) != region {
+				region = string(f.region)
+			}
+			p := parcels[address{one, region}]
+			if p == nil {
+				p = &parcel{trail: one, region: region, events: make([]LogEvent, 0, min(len(entries), 256))}
+				parcels[address{one, region}] = p
+				all = append(all, p)
+			}
+			p.events = append(p.events, LogEvent{e.Time, e.Data})
+		}
+	}
+	return all
+}
+
+// delivering are the trails of each account that have a group and have logged, those that are deleted included.
+func (t *Trail) delivering() map[string][]*aTrail {
+	t.trailsMu.RLock()
+	defer t.trailsMu.RUnlock()
+	found := map[string][]*aTrail{}
+	for account, trails := range t.trails {
+		for _, one := range trails {
+			if one.groupARN != "" && len(one.logging) > 0 {
+				found[account] = append(found[account], one)
+			}
+		}
+	}
+	return found
+}
+
+// takes says whether an event of the trail's account is one of the trail's.
+func (t *aTrail) takes(at int64, f *facts) bool {
+	return (t.everywhere || string(f.region) == t.home) && (t.global || !isGlobal(f.eventSource)) && t.logs(at)
+}
+
+// isGlobal says whether a service has its events in one region for all of them. Those of STS are in the region that was called.
+func isGlobal(source []byte) bool {
+	switch string(source) {
+	case "iam.amazonaws.com", "cloudfront.amazonaws.com", "route53.amazonaws.com":
+		return true
+	}
+	return false
+}

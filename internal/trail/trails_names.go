@@ -1,0 +1,106 @@
+package trail
+
+import (
+	"net/netip"
+	"strings"
+
+	"vigil/internal/arn"
+	"vigil/internal/call"
+)
+
+// checkTrailName holds a name to CloudTrail's naming requirements.
+func checkTrailName(name string) error {
+	invalid := func(format string, args ...any) error {
+		return call.Errorf("InvalidTrailNameException", format, args...)
+	}
+	switch n := len(name); {
+	case n < 3:
+		return invalid("Trail name too short. Minimum allowed length: 3 characters. Specified name length: %d characters.", n)
+	case n > 128:
+		return invalid("Trail name too long. Maximum allowed length: 128 characters. Specified name length: %d characters.", n)
+	case !isAlphanumeric(name[0]):
+		return invalid("Trail name must starts with a letter or number.")
+	case !isAlphanumeric(name[len(name)-1]):
+		return invalid("Trail name must ends with a letter or number.")
+	}
+	for i := range len(name) {
+		if isAlphanumeric(name[i]) {
+			continue
+		}
+		if !strings.ContainsRune("._-", rune(name[i])) {
+			return invalid("Trail name or ARN can only contain uppercase letters, lowercase letters, numbers, periods (.), hyphens (-), and underscores (_).")
+		}
+		if !isAlphanumeric(name[i-1]) {
+			return invalid("Trail name must not have adjacent periods, hyphens or underscores.")
+		}
+	}
+	if isIPv4(name) {
+		return invalid("Trail name must not be in IP address format.")
+	}
+	return nil
+}
+
+// checkBucketName holds a name to the naming rules of general purpose buckets. Whether there is such a bucket is not
+// known, as files are not delivered.
+func checkBucketName(name string) error {
+	valid := len(name) >= 3 && len(name) <= 63 && !isIPv4(name) && !strings.Contains(name, "..")
+	for i := range len(name) {
+		c := name[i]
+		inner := i > 0 && i < len(name)-1 && (c == '.' || c == '-')
+		valid = valid && (c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || inner)
+	}
+	if !valid {
+		return call.Errorf("InvalidS3BucketNameException", "The bucket name %s is not valid.", name)
+	}
+	return nil
+}
+
+// maxPrefix is how many characters a bucket's prefix has at most.
+const maxPrefix = 200
+
+func checkPrefix(prefix string) error {
+	if n := len([]rune(prefix)); n > maxPrefix {
+		return call.Errorf("InvalidS3PrefixException", "The S3 key prefix has %d characters. It must have at most %d.", n, maxPrefix)
+	}
+	return nil
+}
+
+// checkGroup holds a trail's log group and role to what can be told of their names: both are there or neither, the group is of
+// the trail's account and home region, and the role is one of IAM. Whether they exist is seen on delivery.
+func checkGroup(t *aTrail) error {
+	if t.groupARN == "" && t.roleARN == "" {
+		return nil
+	}
+	if _, ok := groupName(t.groupARN, t.home, t.account); !ok {
+		return call.Errorf("InvalidCloudWatchLogsLogGroupArnException", "CloudTrail cannot validate the specified log group ARN. "+
+			"With a role, it must be arn:aws:logs:REGION:ACCOUNT:log-group:NAME:* with the trail's home region and account.")
+	}
+	if a, err := arn.Parse(t.roleARN); err != nil || a.Service != "iam" || a.Type() != "role" || a.ID() == "" {
+		return call.Errorf("InvalidCloudWatchLogsRoleArnException", "CloudTrail cannot validate the specified role ARN. "+
+			"With a log group, it must be arn:aws:iam::ACCOUNT:role/NAME.")
+	}
+	return nil
+}
+
+// groupName is the name in the ARN of all streams of a log group, if that is of a region and account.
+func groupName(text, region, account string) (string, bool) {
+	a, err := arn.Parse(text)
+	if err != nil || a.Service != "logs" || a.Region != region || a.Account != account || a.Partition != arn.Partition(region) {
+		return "", false
+	}
+	name, ok := strings.CutPrefix(a.Resource, "log-group:")
+	if !ok {
+		return "", false
+	}
+	name, ok = strings.CutSuffix(name, ":*")
+	return name, ok && name != "" && !strings.Contains(name, ":")
+}
+
+func isAlphanumeric(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9'
+}
+
+func isIPv4(name string) bool {
+	a, err := netip.ParseAddr(name)
+	return err == nil && a.Is4()
+}
