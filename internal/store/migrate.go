@@ -51,14 +51,18 @@ func (d *database) stepsDone(ctx context.Context, component string) (done int, e
 	return done, err
 }
 
+// runStep runs a step, unless another Migrate of the component has done so since stepsDone looked.
 func (d *database) runStep(ctx context.Context, component string, step int, statements []string) error {
 	return d.Update(ctx, func(tx Tx) error {
+		first, err := tx.Exec(`INSERT INTO vigil_migration (component, step) VALUES ($1, $2) ON CONFLICT (component, step) DO NOTHING`, component, step)
+		if err != nil || first == 0 {
+			return err
+		}
 		for _, statement := range statements {
 			if _, err := tx.Exec(statement); err != nil {
 				return err
 			}
 		}
-		_, err := tx.Exec(`INSERT INTO vigil_migration (component, step) VALUES ($1, $2)`, component, step)
-		return err
+		return nil
 	})
 }

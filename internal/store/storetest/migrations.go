@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"strings"
+	"sync"
 	"testing"
 
 	"vigil/internal/store"
@@ -31,6 +32,19 @@ func testMigrateOnce(t *testing.T, d *database) {
 	d.reopen()
 	d.migrate("test", itemTable, once, again)
 	d.want("a", 11)
+}
+
+func testMigrateAtOnce(t *testing.T, d *database) {
+	var all sync.WaitGroup
+	for range 8 {
+		all.Go(func() {
+			if err := d.Migrate(context.Background(), "test", itemTable, `INSERT INTO item (name, number) VALUES ('a', 1)`); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	all.Wait()
+	d.want("a", 1)
 }
 
 func testMigrateComponents(t *testing.T, d *database) {

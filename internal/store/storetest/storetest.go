@@ -55,6 +55,7 @@ func Run(t *testing.T, fresh func(t *testing.T) (open func() (store.DB, error)))
 		{"many different statements", testManyStatements},
 
 		{"each migration step runs once", testMigrateOnce},
+		{"each migration step runs once whoever migrates at the same time", testMigrateAtOnce},
 		{"components are independent", testMigrateComponents},
 		{"a failed step leaves nothing and can be repeated", testMigrateFails},
 		{"a newer database is refused", testMigrateNewer},
