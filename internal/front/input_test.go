@@ -45,8 +45,8 @@ func (h *house) badRoutes() []refusal {
 		{"another method of /health", to(http.MethodPost, "/health"), 404, unknown, "", ""},
 		{"a protocol that is none", rpc, 400, unknown, "", ""},
 		{"KMS not built", me.sign(h.post("TrentService.CreateGrant", "{")), 501, "NotImplementedException", fmt.Sprintf(notBuilt, "kms:CreateGrant"), "CreateGrant"},
-		{"CloudTrail not built", me.to("cloudtrail").sign(h.post("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.CreateTrail", "{}")),
-			501, "NotImplementedException", fmt.Sprintf(notBuilt, "cloudtrail:CreateTrail"), "CreateTrail"},
+		{"CloudTrail not built", me.to("cloudtrail").sign(h.post("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.PutInsightSelectors", "{}")),
+			501, "NotImplementedException", fmt.Sprintf(notBuilt, "cloudtrail:PutInsightSelectors"), "PutInsightSelectors"},
 
 		{"a form elsewhere", sts.sign(formElsewhere), 404, unknown, "", ""},
 		{"no Action", form("Version=2011-06-15"), 400, "MissingAction", "The request is missing an action or a required parameter.", ""},
