@@ -22,10 +22,10 @@ sqlite, postgres                                    < storetest
 store, vigil, clock                                 < journal
 arn, clock, policy, journal, store                  < call
 call, keycrypt                                      < kms
-call                                                < identity, trail, metrics, notify, deliver
+call                                                < identity, trail, metrics, notify, deliver, alarms
 call, query                                         < logs
 wire, sigv4, call                                   < front
-front, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver < server
+front, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms < server
 server                                              < cmd, vigiltest
 `
 
@@ -36,6 +36,7 @@ var packages = map[string]string{
 	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
 	"query": "internal/query", "pattern": "internal/pattern",
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
+	"alarms":  "internal/alarms",
 	"journal": "internal/journal", "call": "internal/call", "seal": "internal/seal",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "identity": "internal/identity", "trail": "internal/trail",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",

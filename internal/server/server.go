@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"vigil/internal/alarms"
 	"vigil/internal/call"
 	"vigil/internal/clock"
 	"vigil/internal/deliver"
@@ -78,6 +79,7 @@ type Server struct {
 	metrics  *metrics.Metrics
 	notify   *notify.Notify
 	outbox   *deliver.Outbox
+	alarms   *alarms.Alarms
 	door     *front.Door
 	http     *http.Server
 	listener net.Listener
@@ -276,7 +278,7 @@ func (s *Server) startFront(context.Context) error {
 	door, err := front.New(front.Config{
 		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Log: s.log,
 		Services: []call.Service{
-			s.kms.Service(), s.trail.Service(), s.identity.STS(), s.logs.Service(), s.metrics.Service(), s.notify.Service(), s.vigilService(),
+			s.kms.Service(), s.trail.Service(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.vigilService(),
 		},
 		Observe: s.observe,
 	})

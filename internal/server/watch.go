@@ -5,9 +5,11 @@ import (
 	"fmt"
 	"net"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
+	"vigil/internal/alarms"
 	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/deliver"
@@ -42,7 +44,48 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 		DB: s.main, Watch: s.watch, Clock: s.clock, Secrets: root.For("notifications"), Journal: s.journal, Log: s.log,
 		Enqueue: s.enqueueNotification, Endpoint: s.publicURL,
 	})
+	if err != nil {
+		return err
+	}
+	s.alarms, err = alarms.New(ctx, alarms.Config{
+		DB: s.main, Watch: s.watch, Clock: s.clock, Log: s.log, Query: s.queryMetrics, Act: s.actOnAlarm,
+		// Nobody listens to EventBridge's events yet.
+		Emit: func(store.Tx, string, string, []byte) error { return nil },
+	})
 	return err
+}
+
+// cloudWatch is the CloudWatch API: metrics and alarms.
+func (s *Server) cloudWatch() call.Service {
+	service := s.metrics.Service()
+	service.Operations = slices.Concat(service.Operations, s.alarms.Operations())
+	return service
+}
+
+// queryMetrics answers what an alarm asks of the metrics.
+func (s *Server) queryMetrics(ctx context.Context, account, region string, q alarms.Query) ([]alarms.Point, error) {
+	about := metrics.Query{Namespace: q.Namespace, Name: q.Name, Unit: q.Unit, Stat: q.Stat, Period: q.Period, Start: q.Start, End: q.End}
+	for _, d := range q.Dimensions {
+		about.Dimensions = append(about.Dimensions, metrics.Dimension(d))
+	}
+	found, err := s.metrics.Statistics(ctx, account, region, about)
+	if err != nil {
+		return nil, err
+	}
+	points := make([]alarms.Point, len(found))
+	for i, p := range found {
+		points[i] = alarms.Point(p)
+	}
+	return points, nil
+}
+
+// actOnAlarm does an alarm's action, which is to publish to a topic.
+func (s *Server) actOnAlarm(tx store.Tx, _, _, action, subject, message string) error {
+	topic, err := arn.Parse(action)
+	if err != nil || topic.Service != "sns" {
+		return fmt.Errorf("%s is not the ARN of an SNS topic, the only action there is yet", action)
+	}
+	return s.notify.Publish(tx, topic, notify.Message{Subject: subject, Text: message})
 }
 
 // publicURL is the URL in messages to subscribers, without a slash at its end.
@@ -61,6 +104,7 @@ func (s *Server) startWatch() {
 	s.background("log retention", s.logs.Run)
 	s.background("notifications", s.notify.Run)
 	s.background("trails", s.trail.RunTrails)
+	s.background("alarms", s.alarms.Run)
 }
 
 // putMetrics hands what metric filters have measured to the metrics.
