@@ -24,8 +24,9 @@ arn, clock, policy, journal, store                  < call
 call, keycrypt                                      < kms
 call                                                < identity, trail, metrics, notify, deliver, alarms
 call, query                                         < logs
+call, pattern                                       < events
 wire, sigv4, call                                   < front
-front, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms < server
+front, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events < server
 server                                              < cmd, vigiltest
 `
 
@@ -36,7 +37,7 @@ var packages = map[string]string{
 	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
 	"query": "internal/query", "pattern": "internal/pattern",
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
-	"alarms":  "internal/alarms",
+	"alarms": "internal/alarms", "events": "internal/events",
 	"journal": "internal/journal", "call": "internal/call", "seal": "internal/seal",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "identity": "internal/identity", "trail": "internal/trail",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",

@@ -1,0 +1,170 @@
+package events
+
+import (
+	"encoding/json"
+	"errors"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/google/uuid"
+
+	"vigil/internal/arn"
+	"vigil/internal/call"
+	"vigil/internal/pattern"
+	"vigil/internal/store"
+)
+
+// Put hands an event over to the targets of the rules that match it on a bus, in a transaction of Watch. The event is a JSON object as
+// EventBridge delivers it. A bus that does not exist has no rules.
+func (e *Events) Put(tx store.Tx, account, region, busName string, event []byte, cause Cause) error {
+	r := e.newRound(tx)
+	if err := r.route(busRef{account, region, busName}, &passing{event: event, cause: cause}, 1); err != nil {
+		return err
+	}
+	return r.flush()
+}
+
+// Emit puts an event of a service on the default bus.
+func (e *Events) Emit(tx store.Tx, account, region string, event []byte) error {
+	var named struct{ ID string }
+	if err := json.Unmarshal(event, &named); err != nil {
+		return err
+	}
+	return e.Put(tx, account, region, defaultBus, event, Cause{EventID: named.ID})
+}
+
+// passing is an event on its way.
+type passing struct {
+	event []byte
+	cause Cause
+	// reading is that it is about a call that only reads: few rules want these.
+	reading bool
+}
+
+// round is the events of one transaction. What goes into one stream of a log group goes there together.
+type round struct {
+	*Events
+	tx    store.Tx
+	logs  map[arn.ARN]map[string][]LogEvent // by group and stream
+	order []logStream
+}
+
+type logStream struct {
+	group arn.ARN
+	name  string
+}
+
+func (e *Events) newRound(tx store.Tx) *round {
+	return &round{Events: e, tx: tx, logs: map[arn.ARN]map[string][]LogEvent{}}
+}
+
+// route hands an event over; hop is how many buses it has been on.
+func (r *round) route(on busRef, p *passing, hop int) error {
+	if p.cause.Depth > MaxDepth || hop > MaxDepth {
+		r.log.Warn("an event led to events too deeply and goes nowhere", "bus", on.arn().String(), "event", p.cause.EventID)
+		return nil
+	}
+	rules, err := r.known.matching(on, p.event)
+	if err != nil {
+		r.log.Warn("an event is no JSON object and goes nowhere", "bus", on.arn().String(), "event", p.cause.EventID)
+		return nil
+	}
+	for _, rule := range rules {
+		if p.reading && rule.state != types.RuleStateEnabledWithAllCloudtrailManagementEvents {
+			continue
+		}
+		for _, t := range rule.targets {
+			err := r.handOver(rule, t, p, hop)
+			if isMissing(err) {
+				r.log.Warn("an event was not delivered", "rule", rule.ref.arn().String(), "target", t.arn.String(), "event", p.cause.EventID, "error", err)
+				continue
+			}
+			if err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// isMissing says whether an error is about the target alone.
+func isMissing(err error) bool {
+	var refused *call.Error
+	return errors.Is(err, ErrNoTarget) || errors.As(err, &refused)
+}
+
+func (r *round) handOver(rule *rule, t *target, p *passing, hop int) error {
+	if t.kind() == eventBus { // gets the event itself, whatever its target's input says
+		return r.route(busRef{t.arn.Account, t.arn.Region, t.arn.ID()}, p, hop+1)
+	}
+	now := r.clock.Now()
+	input, err := t.input(p.event, pattern.Delivery{RuleARN: rule.ref.arn().String(), RuleName: rule.ref.name, Ingested: now})
+	if err != nil {
+		r.log.Warn("an event gives its target no input", "rule", rule.ref.arn().String(), "target", t.arn.String(), "event", p.cause.EventID, "error", err)
+		return nil
+	}
+	next := Cause{EventID: p.cause.EventID, Depth: p.cause.Depth + 1}
+	switch t.kind() {
+	case logGroup:
+		r.toLog(rule, t, p.event, input, now)
+	case topic:
+		if r.config.Publish == nil {
+			return ErrNoTarget
+		}
+		return r.config.Publish(r.tx, t.arn, string(input), next)
+	case function:
+		return r.invoke(rule, t, input, next)
+	default:
+		return ErrNoTarget
+	}
+	return nil
+}
+
+func (r *round) invoke(rule *rule, t *target, input []byte, cause Cause) error {
+	url := r.config.Functions[*t.given.Arn]
+	if url == "" || r.config.Enqueue == nil {
+		return ErrNoTarget
+	}
+	retries, age := t.retry()
+	id := uuid.NewSHA1(namespace, []byte(cause.EventID+" "+rule.ref.arn().String()+" "+*t.given.Id))
+	return r.config.Enqueue(r.tx, Delivery{
+		ID: id.String(), URL: url, Body: input,
+		Header:     map[string]string{"Content-Type": "application/json", "X-Amz-Invocation-Type": "Event"},
+		MaxRetries: retries, MaxAge: age, Account: rule.ref.bus.account, Region: rule.ref.bus.region,
+		Rule: rule.ref.arn().String(), Target: t.arn.String(), Cause: cause,
+	})
+}
+
+// toLog keeps an event for its log group, at the event's time. Each rule has a stream of its own.
+func (r *round) toLog(rule *rule, t *target, event, input []byte, now time.Time) {
+	group := t.arn
+	group.Resource = groupOf(group.Resource)
+	at, message := logEvent(t, event, input, now)
+	stream := uuid.NewSHA1(namespace, []byte(rule.ref.arn().String())).String()
+	if r.logs[group] == nil {
+		r.logs[group] = map[string][]LogEvent{}
+	}
+	if r.logs[group][stream] == nil {
+		r.order = append(r.order, logStream{group, stream})
+	}
+	r.logs[group][stream] = append(r.logs[group][stream], LogEvent{at, message})
+}
+
+// flush hands over what goes to log groups.
+func (r *round) flush() error {
+	for _, s := range r.order {
+		if r.config.PutLogs == nil {
+			return nil
+		}
+		err := r.config.PutLogs(r.tx, s.group, s.name, r.logs[s.group][s.name])
+		if isMissing(err) {
+			r.log.Warn("events were not delivered", "target", s.group.String(), "events", len(r.logs[s.group][s.name]), "error", err)
+		} else if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// namespace is what ids that are made of others are told apart by from those of other programs.
+var namespace = uuid.MustParse("5a2f1c1e-7c0f-4b6e-9f43-0c5d0c2f7b11")
