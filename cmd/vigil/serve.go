@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -22,7 +23,8 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.StringVar(&cfg.TLSCert, "tls-cert", "", "a `FILE` with the certificate chain to serve HTTPS with, in PEM form")
 	fs.StringVar(&cfg.TLSKey, "tls-key", "", "a `FILE` with the certificate's private key, in PEM form")
 	fs.BoolVar(&cfg.InsecureHTTP, "insecure-http", false, "serve plain HTTP on an address that is not loopback")
-	fs.BoolVar(&cfg.AllowLocalTargets, "allow-local-targets", false, "deliver notifications to loopback and link-local addresses too")
+	fs.BoolVar(&cfg.AllowLocalTargets, "allow-local-targets", false, "deliver to endpoints on loopback and link-local addresses too")
+	fs.Var((*functions)(&cfg.Functions), "function", "where to invoke a function, `ARN=URL`, that is a rule's target; may be given again")
 	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
 	fs.StringVar(&cfg.SMTPRelay, "smtp-relay", "", "hand mail to a relay, `URL` like smtp://relay.example.com:25?from=vigil@example.com")
 	fs.BoolVar(&cfg.TestClock, "test-clock", false, "let \"vigil clock advance\" move the clock; for tests")
@@ -38,6 +40,25 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	}
 	greet(c, s, cfg)
 	return s.Run(ctx)
+}
+
+// functions is the value of --function, which may be given more than once. In the environment its values are parted by spaces.
+type functions map[string]string
+
+func (f *functions) String() string { return "" }
+
+func (f *functions) Set(text string) error {
+	for _, one := range strings.Fields(text) {
+		name, endpoint, ok := strings.Cut(one, "=")
+		if !ok {
+			return errors.New("it is not like ARN=URL")
+		}
+		if *f == nil {
+			*f = functions{}
+		}
+		(*f)[name] = endpoint
+	}
+	return nil
 }
 
 // tuneCollector trades memory that a server has for processor time: by Go's own settings a heap as small as Vigil's is collected

@@ -22,6 +22,7 @@ import (
 	"vigil/internal/call"
 	"vigil/internal/clock"
 	"vigil/internal/deliver"
+	"vigil/internal/events"
 	"vigil/internal/front"
 	"vigil/internal/identity"
 	"vigil/internal/journal"
@@ -55,6 +56,8 @@ type Config struct {
 	SMTPRelay         string // smtp://host:port?from=address; empty for no mail
 	PublicURL         string // what subscribers elsewhere reach the server by; empty for the address that it listens on
 
+	Functions map[string]string // the invoke URLs of functions that rules may have as targets, by ARN
+
 	Log *slog.Logger
 }
 
@@ -80,6 +83,7 @@ type Server struct {
 	notify   *notify.Notify
 	outbox   *deliver.Outbox
 	alarms   *alarms.Alarms
+	events   *events.Events
 	door     *front.Door
 	http     *http.Server
 	listener net.Listener
@@ -278,7 +282,8 @@ func (s *Server) startFront(context.Context) error {
 	door, err := front.New(front.Config{
 		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Log: s.log,
 		Services: []call.Service{
-			s.kms.Service(), s.trail.Service(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.vigilService(),
+			s.kms.Service(), s.trail.Service(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.events.Service(),
+			s.vigilService(),
 		},
 		Observe: s.observe,
 	})

@@ -40,17 +40,18 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 	if s.logs, err = logs.New(ctx, logs.Config{DB: s.main, Watch: s.watch, Clock: s.clock, Log: s.log, PutMetrics: s.putMetrics}); err != nil {
 		return err
 	}
-	s.notify, err = notify.New(ctx, notify.Config{
+	if s.notify, err = notify.New(ctx, notify.Config{
 		DB: s.main, Watch: s.watch, Clock: s.clock, Secrets: root.For("notifications"), Journal: s.journal, Log: s.log,
 		Enqueue: s.enqueueNotification, Endpoint: s.publicURL,
-	})
-	if err != nil {
+	}); err != nil {
+		return err
+	}
+	if err := s.openEvents(ctx); err != nil {
 		return err
 	}
 	s.alarms, err = alarms.New(ctx, alarms.Config{
 		DB: s.main, Watch: s.watch, Clock: s.clock, Log: s.log, Query: s.queryMetrics, Act: s.actOnAlarm,
-		// Nobody listens to EventBridge's events yet.
-		Emit: func(store.Tx, string, string, []byte) error { return nil },
+		Emit: s.events.Emit,
 	})
 	return err
 }
@@ -104,6 +105,7 @@ func (s *Server) startWatch() {
 	s.background("log retention", s.logs.Run)
 	s.background("notifications", s.notify.Run)
 	s.background("trails", s.trail.RunTrails)
+	s.background("events", s.events.Follow)
 	s.background("alarms", s.alarms.Run)
 }
 
