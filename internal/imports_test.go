@@ -15,7 +15,7 @@ import (
 //   - server is the wiring that cmd/vigil and vigiltest share, so that a test runs what an operator runs.
 const lattice = `
 NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
-NONE                                                < wire, query, pattern
+NONE                                                < wire, query, pattern, httpd
 arn                                                 < policy
 store                                               < sqlite, postgres, seal
 sqlite, postgres                                    < storetest
@@ -26,14 +26,14 @@ call                                                < identity, trail, metrics, 
 call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
-front, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events < server
+front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events < server
 server                                              < cmd, vigiltest
 `
 
 // packages are the folders of the names in the lattice.
 var packages = map[string]string{
 	"vigil": ".", "arn": "internal/arn", "clock": "internal/clock", "policy": "internal/policy",
-	"sigv4": "internal/front/sigv4", "wire": "internal/front/wire", "front": "internal/front",
+	"sigv4": "internal/front/sigv4", "wire": "internal/front/wire", "httpd": "internal/front/httpd", "front": "internal/front",
 	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
 	"query": "internal/query", "pattern": "internal/pattern",
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",

@@ -24,6 +24,7 @@ import (
 	"vigil/internal/deliver"
 	"vigil/internal/events"
 	"vigil/internal/front"
+	"vigil/internal/front/httpd"
 	"vigil/internal/identity"
 	"vigil/internal/journal"
 	"vigil/internal/kms"
@@ -85,9 +86,8 @@ type Server struct {
 	alarms   *alarms.Alarms
 	events   *events.Events
 	door     *front.Door
-	http     *http.Server
+	http     *httpd.Server
 	listener net.Listener
-	silent   silentConns
 	ready    atomic.Bool
 	firstRun bool
 
@@ -292,22 +292,14 @@ func (s *Server) startFront(context.Context) error {
 	}
 	s.door = door
 
-	s.http = &http.Server{
-		Handler:           http.HandlerFunc(s.serveHTTP),
-		ReadHeaderTimeout: 10 * time.Second,
-		ReadTimeout:       time.Minute,
-		IdleTimeout:       5 * time.Minute,
-		MaxHeaderBytes:    64 << 10,
-		ErrorLog:          slog.NewLogLogger(s.log.Handler(), slog.LevelDebug),
-		ConnState:         s.silent.note,
-	}
+	s.http = httpd.New(http.HandlerFunc(s.serveHTTP), s.log)
 	s.firstRun = !s.files.hasConfig()
 	if err := s.files.writeConfig(s.cfg.Region, s.endpoint()); err != nil {
 		return err
 	}
 	s.onStop("calls in flight", s.drain)
 	go func() {
-		if err := s.http.Serve(s.listener); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(s.listener); err != nil {
 			s.failed <- fmt.Errorf("the listener ended: %w", err)
 		}
 	}()
