@@ -6,8 +6,6 @@ import (
 	"strings"
 	"time"
 
-	jsonv2 "github.com/go-json-experiment/json"
-
 	"vigil"
 	"vigil/internal/journal"
 	"vigil/internal/store"
@@ -41,8 +39,9 @@ func (m *Metrics) Follow(ctx context.Context) error {
 
 func (m *Metrics) applyEntries(tx store.Tx, entries []journal.Entry) error {
 	c := counts{}
+	var r vigil.OutlineReader
 	for i := range entries {
-		c.add(&entries[i])
+		c.add(&r, &entries[i])
 	}
 	b := newBatch()
 	for k, n := range c {
@@ -83,56 +82,40 @@ func (k counted) datum(n float64) Datum {
 	return d
 }
 
-// fact is what is counted of a record.
-type fact struct {
-	EventSource        string           `json:"eventSource"`
-	EventName          string           `json:"eventName"`
-	EventType          string           `json:"eventType"`
-	AWSRegion          string           `json:"awsRegion"`
-	ErrorCode          string           `json:"errorCode"`
-	RecipientAccountID string           `json:"recipientAccountId"`
-	Resources          []vigil.Resource `json:"resources"`
-}
-
-var kmsMark = []byte(kmsSource)
-
-func (c counts) add(e *journal.Entry) {
-	if !bytes.Contains(e.Data, kmsMark) { // a cheap look before a dear one
-		return
-	}
-	var f fact
-	if err := jsonv2.Unmarshal(e.Data, &f); err != nil {
+func (c counts) add(r *vigil.OutlineReader, e *journal.Entry) {
+	var o vigil.Outline
+	if err := r.Read(e.Data, &o); err != nil {
 		return // no CloudTrail record
 	}
-	if f.EventSource != kmsSource || f.EventType != vigil.AwsAPICall || f.EventName == "" {
+	if string(o.EventSource) != kmsSource || string(o.EventType) != vigil.AwsAPICall || len(o.EventName) == 0 {
 		return
 	}
-	k := counted{account: f.RecipientAccountID, region: f.AWSRegion, operation: f.EventName, minute: e.Time.Unix() / 60}
+	k := counted{account: string(o.Account), region: string(o.Region), operation: string(o.EventName), minute: e.Time.Unix() / 60}
 	count := func(name, key string) {
 		k.name, k.key = name, key
 		c[k]++
 	}
 	count("CallCount", "")
 	count("Calls", "")
-	failed := f.ErrorCode != ""
+	failed := len(o.ErrorCode) > 0
 	if failed {
 		count("Errors", "")
 	}
-	for i := range f.Resources {
-		r := &f.Resources[i]
-		if r.Type != kmsKeyType || touchedBefore(f.Resources[:i], r.ARN) {
+	for i, one := range o.Resources {
+		if string(one.Type) != kmsKeyType || touchedBefore(o.Resources[:i], one.ARN) {
 			continue
 		}
-		count("Calls", keyID(r.ARN))
+		key := keyID(string(one.ARN))
+		count("Calls", key)
 		if failed {
-			count("Errors", keyID(r.ARN))
+			count("Errors", key)
 		}
 	}
 }
 
-func touchedBefore(resources []vigil.Resource, arn string) bool {
+func touchedBefore(resources []vigil.OutlineResource, arn []byte) bool {
 	for i := range resources {
-		if resources[i].ARN == arn {
+		if bytes.Equal(resources[i].ARN, arn) {
 			return true
 		}
 	}

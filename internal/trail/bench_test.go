@@ -95,12 +95,12 @@ func (l *load) commit(t testing.TB, j *journal.Journal, n int) (some string) {
 // BenchmarkRead is what the history reads of a record.
 func BenchmarkRead(b *testing.B) {
 	record := newLoad(time.Now(), time.Millisecond).record("arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab").Data
-	var r reader
+	var r vigil.OutlineReader
 	var f facts
 	b.ReportAllocs()
 	b.SetBytes(int64(len(record)))
 	for b.Loop() {
-		if err := r.read(record, &f); err != nil {
+		if err := r.Read(record, &f.Outline); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -29,10 +29,10 @@ func TestFactsAreThoseOfTheRecord(t *testing.T) {
 
 // compareFacts says how the facts of a record differ from vigil.ParseRecord's, if that can read it at all.
 func compareFacts(data []byte) string {
-	var r reader
+	var r vigil.OutlineReader
 	var f facts
 	before := bytes.Clone(data)
-	err := r.read(data, &f)
+	err := r.Read(data, &f.Outline)
 	if !bytes.Equal(data, before) {
 		return "the record was changed"
 	}
@@ -47,17 +47,17 @@ func compareFacts(data []byte) string {
 	if account == "" {
 		account = want.UserIdentity.AccountID
 	}
-	got := []string{string(f.account), string(f.region), string(f.category), string(f.eventID), string(f.requestID), string(f.eventSource),
-		string(f.eventName), string(f.errorCode), string(f.accessKeyID)}
+	got := []string{string(f.Account), string(f.Region), string(f.Category), string(f.EventID), string(f.RequestID), string(f.EventSource),
+		string(f.EventName), string(f.ErrorCode), string(f.AccessKeyID)}
 	should := []string{account, want.AWSRegion, want.EventCategory, want.EventID, want.RequestID, want.EventSource,
 		want.EventName, want.ErrorCode, want.UserIdentity.AccessKeyID}
-	for _, r := range f.resources {
-		got = append(got, string(r.typ), string(r.arn))
+	for _, r := range f.Resources {
+		got = append(got, string(r.Type), string(r.ARN))
 	}
 	for _, r := range want.Resources {
 		should = append(should, r.Type, r.ARN)
 	}
-	if !slices.Equal(got, should) || f.second != want.EventTime.Unix() || f.readOnly != want.ReadOnly {
+	if !slices.Equal(got, should) || f.Second != want.EventTime.Unix() || f.ReadOnly != want.ReadOnly {
 		return strings.Join(got, "|") + " is not " + strings.Join(should, "|")
 	}
 	return ""
@@ -95,12 +95,12 @@ func TestUsername(t *testing.T) {
 		{`{"accountId":"111122223333","invokedBy":"AWS Internal"}`, ""},
 		{`{"type":"IAMUser","userName":"O\"Brien"}`, `O"Brien`},
 	} {
-		var r reader
+		var r vigil.OutlineReader
 		var f facts
-		if err := r.read([]byte(`{"eventTime":"2026-01-10T00:51:00Z","userIdentity":`+test.identity+`}`), &f); err != nil {
+		if err := r.Read([]byte(`{"eventTime":"2026-01-10T00:51:00Z","userIdentity":`+test.identity+`}`), &f.Outline); err != nil {
 			t.Fatal(err)
 		}
-		if got := string(f.username); got != test.want {
+		if got := string(f.Username); got != test.want {
 			t.Errorf("%s is called %q, want %q", test.identity, got, test.want)
 		}
 	}

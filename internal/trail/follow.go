@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"vigil"
 	"vigil/internal/journal"
 	"vigil/internal/store"
 )
@@ -30,7 +31,7 @@ func (t *Trail) Run(ctx context.Context) error {
 			"or to a later state of this one; without its database the history is made again", t.tail.first, sequenced)
 	}
 	// The cursor is ahead of the database by what an earlier process had not folded.
-	var r reader
+	var r vigil.OutlineReader
 	if err := t.load(ctx, &r, min(sequenced, t.tail.first+int64(t.foldAt))); err != nil {
 		if ctx.Err() != nil {
 			return nil
@@ -49,7 +50,7 @@ func (t *Trail) Run(ctx context.Context) error {
 
 // apply takes entries into the tail, and folds that when it is long enough. The tail holds nothing but what the journal
 // says, so it may keep what a transaction that fails has brought, and passes over entries that it has.
-func (t *Trail) apply(ctx context.Context, tx store.Tx, r *reader, entries []journal.Entry) error {
+func (t *Trail) apply(ctx context.Context, tx store.Tx, r *vigil.OutlineReader, entries []journal.Entry) error {
 	next, tide, err := indexed(tx)
 	if err != nil {
 		return err
@@ -68,7 +69,7 @@ func (t *Trail) apply(ctx context.Context, tx store.Tx, r *reader, entries []jou
 }
 
 // load reads the records up to end that the tail lacks from the journal.
-func (t *Trail) load(ctx context.Context, r *reader, end int64) error {
+func (t *Trail) load(ctx context.Context, r *vigil.OutlineReader, end int64) error {
 	for t.tail.next() < end {
 		seqs := make([]int64, min(loadRecords, end-t.tail.next()))
 		for i := range seqs {
@@ -87,13 +88,13 @@ func (t *Trail) load(ctx context.Context, r *reader, end int64) error {
 }
 
 // add takes entries into the tail, from the first on that it does not have. Look-ups get in between.
-func (t *Trail) add(r *reader, entries []journal.Entry) {
+func (t *Trail) add(r *vigil.OutlineReader, entries []journal.Entry) {
 	for some := range slices.Chunk(entries, 64) {
 		t.addSome(r, some)
 	}
 }
 
-func (t *Trail) addSome(r *reader, entries []journal.Entry) {
+func (t *Trail) addSome(r *vigil.OutlineReader, entries []journal.Entry) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	var f facts
@@ -102,13 +103,13 @@ func (t *Trail) addSome(r *reader, entries []journal.Entry) {
 			continue
 		}
 		t.skip(e.Seq)
-		if err := r.read(e.Data, &f); err != nil {
+		if err := r.Read(e.Data, &f.Outline); err != nil {
 			t.tail.addTime(e.Time.UnixMilli()) // it is no event, so it is in no one's history
 			continue
 		}
 		at := e.Time.UnixMilli()
-		if e.Time.Unix() != f.second { // the journal tells the milliseconds, but the event tells the time
-			at = f.second * 1000
+		if e.Time.Unix() != f.Second { // the journal tells the milliseconds, but the event tells the time
+			at = f.Second * 1000
 		}
 		t.tail.add(at, &f)
 	}

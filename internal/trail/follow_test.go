@@ -12,6 +12,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 
+	"vigil"
 	"vigil/internal/journal"
 	"vigil/internal/store"
 	"vigil/internal/store/storetest"
@@ -279,7 +280,7 @@ func TestRecordsThatAreGoneArePassedOver(t *testing.T) {
 	trail := newTrail(t, j, openDB(t, "history.db"), 1000)
 	tr := newTraffic(10)
 	now := time.Now()
-	var r reader
+	var r vigil.OutlineReader
 	entry := func(seq int64) journal.Entry {
 		record := tr.event(now.Add(time.Duration(seq)*time.Second), home)
 		return journal.Entry{Seq: seq, Time: record.Time, Data: record.Data}

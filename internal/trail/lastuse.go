@@ -76,26 +76,26 @@ type use struct {
 // addUse notes the keys that the record uses. A call from another account may have an event in both accounts. Then the
 // one in the key's own counts, which its owner can find.
 func (t *tail) addUse(at int64, f *facts) {
-	if len(f.errorCode) > 0 || string(f.eventSource) != "kms.amazonaws.com" || !usesKey(string(f.eventName)) {
+	if len(f.ErrorCode) > 0 || string(f.EventSource) != "kms.amazonaws.com" || !usesKey(string(f.EventName)) {
 		return
 	}
-	for _, r := range f.resources {
-		owner, ok := keyAccount(r.arn)
+	for _, r := range f.Resources {
+		owner, ok := keyAccount(r.ARN)
 		if !ok {
 			continue
 		}
-		own := owner == string(f.account)
-		u := t.uses[string(r.arn)]
+		own := owner == string(f.Account)
+		u := t.uses[string(r.ARN)]
 		if u == nil {
 			u = new(use)
-			t.uses[string(r.arn)] = u
-		} else if at < u.at || u.own && !own && string(u.requestID) == string(f.requestID) {
+			t.uses[string(r.ARN)] = u
+		} else if at < u.at || u.own && !own && string(u.requestID) == string(f.RequestID) {
 			continue
 		}
 		u.at, u.own = at, own
-		u.operation = append(u.operation[:0], f.eventName...)
-		u.requestID = append(u.requestID[:0], f.requestID...)
-		u.eventID = append(u.eventID[:0], f.eventID...)
+		u.operation = append(u.operation[:0], f.EventName...)
+		u.requestID = append(u.requestID[:0], f.RequestID...)
+		u.eventID = append(u.eventID[:0], f.EventID...)
 	}
 }
 

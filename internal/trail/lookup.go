@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 
+	"vigil"
 	"vigil/internal/call"
 	"vigil/internal/journal"
 	"vigil/internal/policy"
@@ -151,7 +152,7 @@ type found struct {
 
 // find returns the first n events of q behind a position, and how far it has walked for them.
 func (t *Trail) find(ctx context.Context, q query, after position, n int) (events []found, walked position, err error) {
-	var r reader
+	var r vigil.OutlineReader
 	for done := false; !done && len(events) < n; {
 		var hits []hit
 		if hits, after, done, err = t.search(ctx, q, after, n-len(events)); err != nil {
@@ -166,7 +167,7 @@ func (t *Trail) find(ctx context.Context, q query, after position, n int) (event
 			return nil, after, err
 		}
 		for _, e := range entries {
-			if event, second, ok := r.event(e, q); ok {
+			if event, second, ok := eventOf(&r, e, q); ok {
 				events = append(events, found{hit{second, e.Seq}, event})
 			}
 		}
@@ -174,28 +175,28 @@ func (t *Trail) find(ctx context.Context, q query, after position, n int) (event
 	return events, after, nil
 }
 
-// event is LookupEvents' form of a record, if that is an event that q looks for.
-func (r *reader) event(e journal.Entry, q query) (event types.Event, second int64, ok bool) {
+// eventOf is LookupEvents' form of a record, if that is an event that q looks for.
+func eventOf(r *vigil.OutlineReader, e journal.Entry, q query) (event types.Event, second int64, ok bool) {
 	var f facts
-	if err := r.read(e.Data, &f); err != nil || !f.management() ||
-		string(f.account) != q.scope.account || string(f.region) != q.scope.region || !f.is(q.kind, q.value) {
+	if err := r.Read(e.Data, &f.Outline); err != nil || !f.management() ||
+		string(f.Account) != q.scope.account || string(f.Region) != q.scope.region || !f.is(q.kind, q.value) {
 		return types.Event{}, 0, false
 	}
 	event = types.Event{
-		EventId:         text(f.eventID),
-		EventName:       text(f.eventName),
-		EventSource:     text(f.eventSource),
-		EventTime:       aws.Time(time.Unix(f.second, 0).UTC()),
+		EventId:         text(f.EventID),
+		EventName:       text(f.EventName),
+		EventSource:     text(f.EventSource),
+		EventTime:       aws.Time(time.Unix(f.Second, 0).UTC()),
 		ReadOnly:        aws.String(f.readOnlyText()),
-		AccessKeyId:     text(f.accessKeyID),
-		Username:        text(f.username),
-		Resources:       make([]types.Resource, 0, len(f.resources)),
+		AccessKeyId:     text(f.AccessKeyID),
+		Username:        text(f.Username),
+		Resources:       make([]types.Resource, 0, len(f.Resources)),
 		CloudTrailEvent: aws.String(string(e.Data)),
 	}
-	for _, one := range f.resources {
-		event.Resources = append(event.Resources, types.Resource{ResourceType: text(one.typ), ResourceName: text(one.arn)})
+	for _, one := range f.Resources {
+		event.Resources = append(event.Resources, types.Resource{ResourceType: text(one.Type), ResourceName: text(one.ARN)})
 	}
-	return event, f.second, true
+	return event, f.Second, true
 }
 
 // text is nil for what the record does not say.

@@ -19,7 +19,7 @@ func TestSearchOrder(t *testing.T) {
 	for range 60 {
 		trail := newTrail(t, j, openDB(t, "history.db"), 1000)
 		var all []hit
-		var read reader
+		var read vigil.OutlineReader
 		start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 		n := 1 + r.IntN(25)
 		for seq := range n {

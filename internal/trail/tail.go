@@ -45,27 +45,27 @@ func (t *tail) add(at int64, f *facts) {
 	if !f.management() {
 		return
 	}
-	s := t.scope(f.account, f.region)
+	s := t.scope(f.Account, f.Region)
 	s.add(n, everything, nil)
-	s.add(n, eventName, f.eventName)
-	s.add(n, eventSource, f.eventSource)
+	s.add(n, eventName, f.EventName)
+	s.add(n, eventSource, f.EventSource)
 	s.add(n, readOnly, []byte(f.readOnlyText()))
-	if len(f.username) > 0 {
-		s.add(n, username, f.username)
+	if len(f.Username) > 0 {
+		s.add(n, username, f.Username)
 	}
-	if len(f.accessKeyID) > 0 {
-		s.add(n, accessKeyID, f.accessKeyID)
+	if len(f.AccessKeyID) > 0 {
+		s.add(n, accessKeyID, f.AccessKeyID)
 	}
-	for _, r := range f.resources {
-		if len(r.typ) > 0 {
-			s.add(n, resourceType, r.typ)
+	for _, r := range f.Resources {
+		if len(r.Type) > 0 {
+			s.add(n, resourceType, r.Type)
 		}
-		if len(r.arn) > 0 {
-			s.add(n, resourceName, r.arn)
+		if len(r.ARN) > 0 {
+			s.add(n, resourceName, r.ARN)
 		}
 	}
-	if told, ok := idTime(f.eventID); !ok || told != at {
-		s.add(n, eventID, f.eventID)
+	if told, ok := idTime(f.EventID); !ok || told != at {
+		s.add(n, eventID, f.EventID)
 	}
 	t.addUse(at, f)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"time"
 
+	"vigil"
 	"vigil/internal/call"
 	"vigil/internal/journal"
 	"vigil/internal/store"
@@ -30,7 +31,7 @@ func (t *Trail) RunTrails(ctx context.Context) error {
 	if t.main == nil {
 		return errors.New("trails: there is no main database")
 	}
-	var r reader
+	var r vigil.OutlineReader
 	return t.journal.Follow(ctx, journal.Follower{Name: trailsFollower, DB: t.watch, Apply: func(tx store.Tx, entries []journal.Entry) error {
 		return t.deliver(tx, &r, entries)
 	}})
@@ -44,7 +45,7 @@ type parcel struct {
 }
 
 // deliver gives each trail's group its share of entries. All that it leaves behind is in the transaction.
-func (t *Trail) deliver(tx store.Tx, r *reader, entries []journal.Entry) error {
+func (t *Trail) deliver(tx store.Tx, r *vigil.OutlineReader, entries []journal.Entry) error {
 	for _, p := range t.parcels(r, entries) {
 		if err := t.send(tx, p); err != nil {
 			return err
@@ -70,7 +71,7 @@ func (t *Trail) send(tx store.Tx, p *parcel) error {
 }
 
 // parcels sorts entries into what trails get of them.
-func (t *Trail) parcels(r *reader, entries []journal.Entry) (all []*parcel) {
+func (t *Trail) parcels(r *vigil.OutlineReader, entries []journal.Entry) (all []*parcel) {
 	trails := t.delivering()
 	if len(trails) == 0 {
 		return nil
@@ -82,17 +83,17 @@ func (t *Trail) parcels(r *reader, entries []journal.Entry) (all []*parcel) {
 	parcels := map[address]*parcel{}
 	var f facts
 	for _, e := range entries {
-		if len(e.Data) > maxDelivered || r.read(e.Data, &f) != nil || !f.management() {
+		if len(e.Data) > maxDelivered || r.Read(e.Data, &f.Outline) != nil || !f.management() {
 			continue
 		}
-		for _, one := range trails[string(f.account)] {
+		for _, one := range trails[string(f.Account)] {
 			if !one.takes(e.Time.UnixMilli(), &f) {
 				continue
 			}
 			// Most records are of the home region, whose name need not be copied.
 			region := one.home
-			if string(f.region) != region {
-				region = string(f.region)
+			if string(f.Region) != region {
+				region = string(f.Region)
 			}
 			p := parcels[address{one, region}]
 			if p == nil {
@@ -123,7 +124,7 @@ func (t *Trail) delivering() map[string][]*aTrail {
 
 // takes says whether an event of the trail's account is one of the trail's.
 func (t *aTrail) takes(at int64, f *facts) bool {
-	return (t.everywhere || string(f.region) == t.home) && (t.global || !isGlobal(f.eventSource)) && t.logs(at)
+	return (t.everywhere || string(f.Region) == t.home) && (t.global || !isGlobal(f.EventSource)) && t.logs(at)
 }
 
 // isGlobal says whether a service has its events in one region for all of them. Those of STS are in the region that was called.
