@@ -130,7 +130,8 @@ func (j *Journal) followSome(ctx context.Context, f Follower, next int64) (int64
 
 // entriesFrom reads whole pages from the entry next on.
 func (j *Journal) entriesFrom(ctx context.Context, next int64) ([]Entry, error) {
-	var entries []Entry
+	var pages []*page
+	total := 0
 	err := j.db.View(ctx, func(tx store.Tx) error {
 		rows, err := tx.Query(`SELECT o.first, o.count, p.body FROM journal_order o JOIN journal_page p ON p.node = o.node AND p.number = o.number
 			WHERE o.first >= $1 ORDER BY o.first LIMIT $2`, next, maxFollow)
@@ -148,14 +149,22 @@ func (j *Journal) entriesFrom(ctx context.Context, next int64) ([]Entry, error) 
 			if err != nil {
 				return err
 			}
-			for seq := p.first; seq < p.end(); seq++ {
-				entries = append(entries, p.entry(seq))
-			}
+			pages = append(pages, p)
+			total += len(p.records)
 			size += p.size
 		}
 		return rows.Err()
 	})
-	return entries, err
+	if err != nil {
+		return nil, err
+	}
+	entries := make([]Entry, 0, total)
+	for _, p := range pages {
+		for seq := p.first; seq < p.end(); seq++ {
+			entries = append(entries, p.entry(seq))
+		}
+	}
+	return entries, nil
 }
 
 // Wait returns when the follower of that name has followed everything that was appended before Wait was called, so that

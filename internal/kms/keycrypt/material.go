@@ -13,6 +13,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"sync"
 )
 
 // Sizes of key material, in bytes. Those of HMAC keys are the output of their hash function, as AWS KMS has them.
@@ -30,6 +31,7 @@ type Material struct {
 	id     [IDSize]byte
 	idHex  string
 	secret func() []byte // a function because fmt and encoders look into everything else, pointers too
+	macs   *sync.Pool    // of HMACs under the secret, for expand
 }
 
 // IDSize is the size of a material's id in bytes. As text it is twice as long.
@@ -39,7 +41,7 @@ const IDSize = sha256.Size
 func New(keyID string, value []byte) *Material {
 	id := materialID(keyID, value)
 	value = bytes.Clone(value)
-	return &Material{id: id, idHex: hex.EncodeToString(id[:]), secret: func() []byte { return value }}
+	return &Material{id: id, idHex: hex.EncodeToString(id[:]), secret: func() []byte { return value }, macs: new(sync.Pool)}
 }
 
 // Generate makes new material of size bytes for the key with this id.
