@@ -37,7 +37,8 @@ func bench(ctx context.Context, c *cli, args []string) error {
 	data := dataFlag(fs)
 	op := fs.String("op", "Encrypt", "the `OPERATION`: "+strings.Join(benchOperations, ", "))
 	clients := fs.Int("clients", 64, "how many clients call at the same time, `N`")
-	duration := fs.Duration("duration", 10*time.Second, "how long each of the two is loaded, `TIME`")
+	duration := fs.Duration("duration", 10*time.Second, "how long each is loaded, `TIME`")
+	watch := fs.Bool("watch", false, "load the server in turns with and without a trail, a metric filter, ten rules and an alarm too")
 	if _, err := parse(c, fs, args); err != nil {
 		return err
 	}
@@ -65,7 +66,16 @@ func bench(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	defer stop()
-	return b.compare(ctx, c.stdout, subject{b.profile, pid}, subject{withEndpoint(b.profile, echo), echoPID}, *duration)
+	subjects := []subject{{name: "echo", profile: withEndpoint(b.profile, echo), pid: echoPID}, {name: "vigil", profile: b.profile, pid: pid}}
+	if *watch {
+		w, err := b.newWatch(ctx)
+		defer w.remove()
+		if err != nil {
+			return err
+		}
+		subjects = append(subjects, subject{name: "watched", profile: b.profile, pid: pid, before: w.begin, after: w.end})
+	}
+	return b.compare(ctx, c.stdout, subjects, *duration)
 }
 
 // benchOperations are the operations that bench knows how to ask for.
@@ -143,10 +153,12 @@ func (b *benchmark) once(ctx context.Context, op string, in, out any) error {
 	return nil
 }
 
-// subject is a server that is measured.
+// subject is a server that is measured, in a state that it is put into before each turn.
 type subject struct {
-	profile server.Profile
-	pid     int
+	name          string
+	profile       server.Profile
+	pid           int
+	before, after func(context.Context) error // or nil
 }
 
 func withEndpoint(p server.Profile, endpoint string) server.Profile {
@@ -154,37 +166,60 @@ func withEndpoint(p server.Profile, endpoint string) server.Profile {
 	return p
 }
 
-// compare loads both servers in turn and prints what came of it.
-func (b *benchmark) compare(ctx context.Context, w io.Writer, vigil, echo subject, duration time.Duration) error {
-	subjects := []subject{echo, vigil}
+// compare loads the subjects, the echo first and then the server, in turns, and prints what came of it.
+func (b *benchmark) compare(ctx context.Context, w io.Writer, subjects []subject, duration time.Duration) error {
 	measures := make([]measure, len(subjects))
 	for _, s := range subjects { // connections, caches, the heap
-		if _, err := b.load(ctx, s.profile, min(duration/5, time.Second)); err != nil {
+		if _, err := b.turn(ctx, s, min(duration/5, time.Second)); err != nil {
 			return err
 		}
 	}
 	for range rounds {
 		for i, s := range subjects {
-			before, ok := cpuTime(s.pid)
-			m, err := b.load(ctx, s.profile, duration/rounds)
+			m, err := b.turn(ctx, s, duration/rounds)
 			if err != nil {
 				return err
-			}
-			if after, stillOK := cpuTime(s.pid); ok && stillOK {
-				m.cpu = after - before
 			}
 			measures[i].add(m)
 		}
 	}
-	plain, kms := &measures[0], &measures[1]
 	fmt.Fprintf(w, "%s, %d clients, %s each, in turns of %s\n", b.op, b.clients, duration, duration/rounds)
-	fmt.Fprintf(w, "vigil  %s\n", kms)
-	fmt.Fprintf(w, "echo   %s\n", plain)
-	if memory, ok := residentMemory(vigil.pid); ok {
+	for _, i := range printed[:len(subjects)] {
+		fmt.Fprintf(w, "%-7s %s\n", subjects[i].name, &measures[i])
+	}
+	echo, vigil := &measures[0], &measures[1]
+	if memory, ok := residentMemory(subjects[1].pid); ok {
 		fmt.Fprintf(w, "server memory %d MB\n", memory>>20)
 	}
-	fmt.Fprintf(w, "ratio %.2f of echo\n", kms.rate()/plain.rate())
+	if len(measures) > 2 {
+		fmt.Fprintf(w, "watched %.2f of not watched\n", measures[2].rate()/vigil.rate())
+	}
+	fmt.Fprintf(w, "ratio %.2f of echo\n", vigil.rate()/echo.rate())
 	return nil
+}
+
+// printed is the order in which the subjects are printed: what is compared stands first, and what it is compared with below.
+var printed = [...]int{1, 0, 2}
+
+// turn loads one subject once.
+func (b *benchmark) turn(ctx context.Context, s subject, duration time.Duration) (measure, error) {
+	if s.before != nil {
+		if err := s.before(ctx); err != nil {
+			return measure{}, err
+		}
+	}
+	before, ok := cpuTime(s.pid)
+	m, err := b.load(ctx, s.profile, duration)
+	if err != nil {
+		return m, err
+	}
+	if after, stillOK := cpuTime(s.pid); ok && stillOK {
+		m.cpu = after - before
+	}
+	if s.after != nil {
+		err = s.after(ctx)
+	}
+	return m, err
 }
 
 // measure is what a load came to.

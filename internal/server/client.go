@@ -39,7 +39,7 @@ func Send(ctx context.Context, client *http.Client, p Profile, service, target s
 	if err != nil {
 		return nil, err
 	}
-	req.Header["Content-Type"] = []string{"application/x-amz-json-1.1"}
+	req.Header["Content-Type"] = []string{"application/x-amz-json-" + jsonVersion(service)}
 	req.Header["X-Amz-Target"] = []string{target}
 	now, sum := time.Now().UTC(), sha256.Sum256(body)
 	key := sigv4.DeriveKey(p.Secret, now.Format("20060102"), p.Region, service)
@@ -60,6 +60,14 @@ func Send(ctx context.Context, client *http.Client, p Profile, service, target s
 		return nil, answerError(resp, answer)
 	}
 	return answer, nil
+}
+
+// jsonVersion is the version of the JSON protocol that a service speaks.
+func jsonVersion(service string) string {
+	if service == "monitoring" {
+		return "1.0"
+	}
+	return "1.1"
 }
 
 // answerError is what an error answer of the JSON protocol says.
