@@ -11,6 +11,7 @@
 //   - deliver.go  what a delivery is, and Enqueue
 //   - run.go      which attempts are made when; settle.go what becomes of them
 //   - http.go, mail.go  one attempt; dial.go  which addresses are refused
+//   - credentials.go, token.go  what a connection adds to an attempt
 //   - policy.go   how often and how long
 //   - dead.go     dead letters, and the operations on them
 package deliver
@@ -45,6 +46,9 @@ type Config struct {
 	TLS *tls.Config
 	// Relay is where mail is handed over. Without an address, mail is given up at once.
 	Relay Relay
+	// Connect gives the credentials of the connection that a delivery names. It is asked at each attempt. Its error, which is shown and
+	// so holds no secret, gives the delivery up; so does its absence.
+	Connect func(connection string) (Credentials, error)
 	// Operator is the account whose root user sees the dead letters of all accounts. It may be nil.
 	Operator func() string
 	// Dead is told of a delivery that is given up, in the transaction in which it becomes a dead letter. It may be nil.
@@ -89,8 +93,13 @@ type Delivery struct {
 	// and it is never shown.
 	Secret bool
 
+	// Connection names the credentials that each attempt over HTTP adds to the request. They are not stored with the delivery.
+	Connection string
+
 	// Lane is the endpoint. It is empty for the URL without its query, or the relay.
-	Lane    string
+	Lane string
+	// Rate is how many attempts the lane makes in a second at most; 0 for as many as it can.
+	Rate    int
 	Timeout time.Duration // of an attempt; 0 for 15 s
 	Policy  Policy
 
@@ -113,6 +122,7 @@ type Outbox struct {
 	clock  clock.Clock
 	log    *slog.Logger
 	client *http.Client
+	tokens tokens
 
 	mu    sync.Mutex
 	woken map[string]time.Time // lanes that have something new, and when it is due
@@ -146,6 +156,8 @@ var migrations = []string{
 	CREATE INDEX deliver_live ON deliver_delivery (lane, due, id, created) WHERE dead = 0;
 	CREATE INDEX deliver_dead ON deliver_delivery (account, id) WHERE dead > 0;
 	CREATE INDEX deliver_died ON deliver_delivery (dead) WHERE dead > 0;`,
+
+	`ALTER TABLE deliver_delivery ADD COLUMN rate BIGINT NOT NULL DEFAULT 0; -- attempts a second in its lane; 0: no limit`,
 }
 
 // New opens the outbox's table. Run must run for anything to be sent.
@@ -188,10 +200,10 @@ func (o *Outbox) Enqueue(tx store.Tx, d Delivery) error {
 	}
 	lane, now := laneOf(&d), o.clock.Now()
 	n, err := tx.Exec(`INSERT INTO deliver_delivery (id, lane, account, region, source, target, cause_event, cause_depth, secret,
-			request, body, created, due, attempts, dead, error_code, error_message, exhausted)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, 0, 0, '', '', '') ON CONFLICT (id) DO NOTHING`,
+			request, body, created, due, attempts, dead, error_code, error_message, exhausted, rate)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $12, 0, 0, '', '', '', $13) ON CONFLICT (id) DO NOTHING`,
 		text(d.ID), lane, text(d.Account), text(d.Region), text(d.Source), text(d.Target), text(d.Cause.EventID), d.Cause.Depth,
-		number(d.Secret), request, body, now.UnixMilli())
+		number(d.Secret), request, body, now.UnixMilli(), max(0, d.Rate))
 	if err != nil || n == 0 {
 		return err
 	}

@@ -38,20 +38,27 @@ type failure struct {
 
 // post makes an attempt over HTTP.
 func (o *Outbox) post(ctx context.Context, s *stored) *failure {
-	endpoint, err := url.Parse(s.URL)
-	if err != nil || endpoint.Scheme != "http" && endpoint.Scheme != "https" || endpoint.Host == "" {
-		return &failure{code: codeParameter, message: "the endpoint is not a URL of scheme http or https", final: true}
-	}
 	method := s.Method
 	if method == "" {
 		method = http.MethodPost
 	}
-	request, err := http.NewRequestWithContext(ctx, method, s.URL, bytes.NewReader(s.body))
-	if err != nil {
-		return &failure{code: codeParameter, message: "the request cannot be made", final: true}
+	var credentials Credentials
+	if s.Connection != "" {
+		var f *failure
+		if credentials, f = o.connect(s.Connection); f != nil {
+			return f
+		}
 	}
-	for name, value := range s.Header {
-		request.Header.Set(name, value)
+	request, f := newRequest(ctx, method, s, &credentials)
+	if f != nil {
+		return f
+	}
+	token := ""
+	if credentials.TokenEndpoint != "" {
+		if token, f = o.token(ctx, s, &credentials); f != nil {
+			return f
+		}
+		request.Header.Set("Authorization", token)
 	}
 	answer, err := o.client.Do(request)
 	if err != nil {
@@ -59,10 +66,37 @@ func (o *Outbox) post(ctx context.Context, s *stored) *failure {
 	}
 	defer answer.Body.Close()
 	_, _ = io.CopyN(io.Discard, answer.Body, maxAnswer) // whatever it says, the status has said what counts
-	if answer.StatusCode/100 == 2 {
+	switch {
+	case answer.StatusCode/100 == 2:
 		return nil
+	case answer.StatusCode == http.StatusUnauthorized || answer.StatusCode == http.StatusProxyAuthRequired:
+		o.tokens.forget(s.Connection, token)
 	}
 	return o.statusFailure(s.Policy, answer)
+}
+
+// newRequest is the request of an attempt, with what its connection adds but for a token.
+func newRequest(ctx context.Context, method string, s *stored, c *Credentials) (*http.Request, *failure) {
+	endpoint, err := url.Parse(s.URL)
+	if err != nil || endpoint.Scheme != "http" && endpoint.Scheme != "https" || endpoint.Host == "" {
+		return nil, &failure{code: codeParameter, message: "the endpoint is not a URL of scheme http or https", final: true}
+	}
+	body, ok := withMembers(s.body, c.Body)
+	if !ok {
+		return nil, &failure{code: codeParameter, message: "the body is no JSON object, which the connection's body parameters could be added to", final: true}
+	}
+	addQuery(endpoint, c.Query)
+	request, err := http.NewRequestWithContext(ctx, method, endpoint.String(), bytes.NewReader(body))
+	if err != nil {
+		return nil, &failure{code: codeParameter, message: "the request cannot be made", final: true}
+	}
+	for name, value := range s.Header {
+		request.Header.Set(name, value)
+	}
+	for name, value := range c.Header {
+		request.Header.Set(name, value)
+	}
+	return request, nil
 }
 
 func (o *Outbox) statusFailure(p Policy, answer *http.Response) *failure {

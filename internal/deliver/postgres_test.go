@@ -27,6 +27,7 @@ func TestPostgreSQL(t *testing.T) {
 		{"DeadLettersAreListed", TestDeadLettersAreListed},
 		{"Redrive", TestRedrive},
 		{"DeadLettersAreKept14Days", TestDeadLettersAreKept14Days},
+		{"ARateIsKept", TestARateIsKept},
 		{"WhatIsWrongWithADeliveryIsADeadLetter", TestWhatIsWrongWithADeliveryIsADeadLetter},
 	} {
 		t.Run(test.name, test.run)

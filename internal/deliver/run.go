@@ -4,6 +4,7 @@ import (
 	"container/heap"
 	"context"
 	"errors"
+	"maps"
 	"sync"
 	"time"
 
@@ -50,10 +51,11 @@ type runner struct {
 	o       *Outbox
 	lanes   map[string]*lane
 	queue   queue
-	flying  int       // in all lanes
-	slow    int       // of them, those of slow lanes
-	held    []*lane   // slow lanes that wait until another slow one is done
-	scanned time.Time // when all lanes were looked up
+	flying  int              // in all lanes
+	slow    int              // of them, those of slow lanes
+	held    []*lane          // slow lanes that wait until another slow one is done
+	scanned time.Time        // when all lanes were looked up
+	paced   map[string]*pace // lanes that have begun attempts of a limited rate
 
 	attempts sync.WaitGroup
 	attempt  context.Context // of attempts: it ends a little after Run's
@@ -67,7 +69,7 @@ func (o *Outbox) Run(ctx context.Context) error {
 	attempt, abandon := context.WithCancel(context.WithoutCancel(ctx))
 	defer abandon()
 	r := &runner{
-		o: o, lanes: make(map[string]*lane), attempt: attempt,
+		o: o, lanes: make(map[string]*lane), paced: make(map[string]*pace), attempt: attempt,
 		results: make(chan result, o.config.MaxInFlight),
 		settled: make(chan []result, o.config.MaxInFlight),
 	}
@@ -240,6 +242,7 @@ func (r *runner) scan(ctx context.Context, now time.Time) error {
 	for name, due := range found {
 		r.due(name, time.UnixMilli(due))
 	}
+	maps.DeleteFunc(r.paced, func(_ string, p *pace) bool { return !now.Before(p.until) })
 	if kept := now.Add(-keepDead).UnixMilli(); oldestDead > 0 && oldestDead < kept {
 		return r.o.db.Update(ctx, func(tx store.Tx) error {
 			_, err := tx.Exec(`DELETE FROM deliver_delivery WHERE dead > 0 AND dead < $1`, kept)
@@ -257,12 +260,17 @@ func (r *runner) beginLane(ctx context.Context, l *lane, now time.Time) error {
 	}
 	var begun []*stored
 	var next time.Time
+	rate := 0
 	err := r.o.db.View(ctx, func(tx store.Tx) error {
-		ids, after, err := r.dueIn(tx, l, now, free)
+		due, err := r.dueIn(tx, l, now, free)
 		if err != nil {
 			return err
 		}
-		next = after
+		ids := due.ids
+		next, rate = due.next, due.rate
+		if left, again := r.left(l.name, rate, now); left < len(ids) {
+			ids, next = ids[:left], again
+		}
 		for _, id := range ids {
 			s, err := load(tx, id)
 			if err != nil {
@@ -276,6 +284,7 @@ func (r *runner) beginLane(ctx context.Context, l *lane, now time.Time) error {
 		return err
 	}
 	l.next = next
+	r.pace(l.name, rate, len(begun))
 	for _, s := range begun {
 		l.flying[s.letter.ID] = true
 		r.count(l, 1)
@@ -284,30 +293,42 @@ func (r *runner) beginLane(ctx context.Context, l *lane, now time.Time) error {
 	return nil
 }
 
-// dueIn are the deliveries of a lane to begin, and when the first one after them is due: zero if there is none.
-func (r *runner) dueIn(tx store.Tx, l *lane, now time.Time, free int) (ids []string, next time.Time, err error) {
-	rows, err := tx.Query(`SELECT id, due FROM deliver_delivery WHERE dead = 0 AND lane = $1 ORDER BY due, id LIMIT $2`,
+// dueNow is what a lane has to begin.
+type dueNow struct {
+	ids  []string
+	next time.Time // when the first delivery after them is due; zero if there is none
+	rate int       // of the first of them
+}
+
+// dueIn looks up the deliveries of a lane to begin.
+func (r *runner) dueIn(tx store.Tx, l *lane, now time.Time, free int) (found dueNow, err error) {
+	rows, err := tx.Query(`SELECT id, due, rate FROM deliver_delivery WHERE dead = 0 AND lane = $1 ORDER BY due, id LIMIT $2`,
 		l.name, len(l.flying)+free+1)
 	if err != nil {
-		return nil, next, err
+		return found, err
 	}
 	defer rows.Close()
 	for rows.Next() {
 		var id string
 		var due int64
-		if err := rows.Scan(&id, &due); err != nil {
-			return nil, next, err
+		var rate int
+		if err := rows.Scan(&id, &due, &rate); err != nil {
+			return found, err
 		}
 		at := time.UnixMilli(due)
 		switch {
 		case l.flying[id]:
-		case at.After(now) || len(ids) == free:
-			return ids, at, nil
+		case at.After(now) || len(found.ids) == free:
+			found.next = at
+			return found, nil
 		default:
-			ids = append(ids, id)
+			if len(found.ids) == 0 {
+				found.rate = rate
+			}
+			found.ids = append(found.ids, id)
 		}
 	}
-	return ids, next, rows.Err()
+	return found, rows.Err()
 }
 
 // count counts an attempt of a lane that begins or ends.

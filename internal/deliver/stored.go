@@ -10,14 +10,15 @@ import (
 
 // request is what is stored of a delivery in the column of that name, as JSON.
 type request struct {
-	Kind    Kind              `json:"kind"`
-	Method  string            `json:"method,omitempty"`
-	URL     string            `json:"url,omitempty"`
-	Header  map[string]string `json:"header,omitempty"`
-	To      string            `json:"to,omitempty"`
-	Subject string            `json:"subject,omitempty"`
-	Timeout time.Duration     `json:"timeout"` // nanoseconds
-	Policy  Policy            `json:"policy"`
+	Kind       Kind              `json:"kind"`
+	Method     string            `json:"method,omitempty"`
+	URL        string            `json:"url,omitempty"`
+	Header     map[string]string `json:"header,omitempty"`
+	To         string            `json:"to,omitempty"`
+	Subject    string            `json:"subject,omitempty"`
+	Connection string            `json:"connection,omitempty"`
+	Timeout    time.Duration     `json:"timeout"` // nanoseconds
+	Policy     Policy            `json:"policy"`
 }
 
 // stored is a delivery as it comes back from the table.
@@ -39,7 +40,7 @@ func (o *Outbox) pack(d *Delivery) (packed, body []byte, err error) {
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	packed, err = json.Marshal(request{d.Kind, d.Method, d.URL, d.Header, d.To, d.Subject, timeout, d.Policy.withDefaults()})
+	packed, err = json.Marshal(request{d.Kind, d.Method, d.URL, d.Header, d.To, d.Subject, d.Connection, timeout, d.Policy.withDefaults()})
 	if err != nil {
 		return nil, nil, fmt.Errorf("deliver: %w", err)
 	}
