@@ -27,13 +27,14 @@ func (e *Events) CreateEventBus(ctx context.Context, c *call.Call, in *eventbrid
 		return nil, call.NotBuilt("LogConfig of an event bus")
 	case in.DeadLetterConfig != nil:
 		return nil, call.NotBuilt("DeadLetterConfig of an event bus")
-	case len(in.Tags) > 0:
-		return nil, call.NotBuilt("Tagging an event bus")
 	case strings.Contains(*in.Name, "/"):
 		return nil, invalid("Event bus name must not contain '/'.")
 	}
 	b := &bus{ref: busRef{c.Account(), c.Region, *in.Name}, description: text(in.Description), created: time.UnixMilli(c.Time.UnixMilli())}
 	if err := allow(c, "events:CreateEventBus", b.ref.arn()); err != nil {
+		return nil, err
+	}
+	if err := checkNewTags(c, b.ref.arn(), in.Tags); err != nil {
 		return nil, err
 	}
 	exists := call.Errorf("ResourceAlreadyExistsException", "Event bus %s already exists.", b.ref.name)
@@ -55,6 +56,9 @@ func (e *Events) CreateEventBus(ctx context.Context, c *call.Call, in *eventbrid
 		}
 		if made == 0 {
 			return exists
+		}
+		if err := putTags(tx, b.ref.arn(), in.Tags); err != nil {
+			return err
 		}
 		tx.OnCommit(func() { e.known.putBus(b) })
 		return nil
@@ -119,6 +123,9 @@ func (e *Events) DeleteEventBus(ctx context.Context, c *call.Call, in *eventbrid
 			return invalid("Event bus %s can't be deleted since it has rules.", ref.name)
 		}
 		if _, err := tx.Exec(`DELETE FROM events_bus WHERE account = $1 AND region = $2 AND name = $3`, ref.account, ref.region, ref.name); err != nil {
+			return err
+		}
+		if err := forgetTags(tx, ref.arn()); err != nil {
 			return err
 		}
 		tx.OnCommit(func() { e.known.removeBus(ref) })

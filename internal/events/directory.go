@@ -67,6 +67,9 @@ type directory struct {
 	mu      sync.RWMutex
 	buses   map[busRef]*bus // without the default ones
 	routers map[busRef]*router
+
+	connections  map[namedRef]*connection
+	destinations map[namedRef]*destination
 }
 
 func (d *directory) bus(ref busRef) *bus {
@@ -195,6 +198,103 @@ func (d *directory) removeRule(ref ruleRef) {
 	}
 }
 
+func (d *directory) connection(ref namedRef) *connection {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.connections[ref]
+}
+
+// connectionByARN is nil for an ARN of one that had the name before.
+func (d *directory) connectionByARN(text string) *connection {
+	ref, ok := namedBy(text, "connection")
+	if c := d.connection(ref); ok && c != nil && c.arn().String() == text {
+		return c
+	}
+	return nil
+}
+
+func (d *directory) destination(ref namedRef) *destination {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return d.destinations[ref]
+}
+
+// destinationByARN is nil for an ARN of one that had the name before.
+func (d *directory) destinationByARN(text string) *destination {
+	ref, ok := namedBy(text, "api-destination")
+	if one := d.destination(ref); ok && one != nil && one.arn().String() == text {
+		return one
+	}
+	return nil
+}
+
+// namedBy is where a thing with an ARN of the form arn:…:KIND/NAME/ID is.
+func namedBy(text, kind string) (ref namedRef, ok bool) {
+	a, err := arn.Parse(text)
+	parts := strings.Split(a.Resource, "/")
+	if err != nil || a.Service != "events" || len(parts) != 3 || parts[0] != kind {
+		return ref, false
+	}
+	return namedRef{a.Account, a.Region, parts[1]}, true
+}
+
+// connectionsOf are those of an account in a region that are wanted, by name.
+func (d *directory) connectionsOf(account, region string, wanted func(*connection) bool) []*connection {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return namedOf(d.connections, account, region, wanted)
+}
+
+func (d *directory) destinationsOf(account, region string, wanted func(*destination) bool) []*destination {
+	d.mu.RLock()
+	defer d.mu.RUnlock()
+	return namedOf(d.destinations, account, region, wanted)
+}
+
+func namedOf[T any](all map[namedRef]*T, account, region string, wanted func(*T) bool) (found []*T) {
+	var refs []namedRef
+	for ref, one := range all {
+		if ref.account == account && ref.region == region && wanted(one) {
+			refs = append(refs, ref)
+		}
+	}
+	slices.SortFunc(refs, func(a, b namedRef) int { return strings.Compare(a.name, b.name) })
+	for _, ref := range refs {
+		found = append(found, all[ref])
+	}
+	return found
+}
+
+func (d *directory) putConnection(c *connection) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.connections == nil {
+		d.connections = map[namedRef]*connection{}
+	}
+	d.connections[c.ref] = c
+}
+
+func (d *directory) removeConnection(ref namedRef) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.connections, ref)
+}
+
+func (d *directory) putDestination(one *destination) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.destinations == nil {
+		d.destinations = map[namedRef]*destination{}
+	}
+	d.destinations[one.ref] = one
+}
+
+func (d *directory) removeDestination(ref namedRef) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.destinations, ref)
+}
+
 // load reads everything.
 func (e *Events) load(tx store.Tx) error {
 	buses, err := list(tx, func(row scanner) (*bus, error) {
@@ -221,6 +321,37 @@ func (e *Events) load(tx store.Tx) error {
 			return err
 		}
 		e.known.putRule(r)
+	}
+	return e.loadNamed(tx)
+}
+
+// loadNamed reads the connections and API destinations.
+func (e *Events) loadNamed(tx store.Tx) error {
+	connections, err := list(tx, func(row scanner) (*connection, error) {
+		c, shown, created, modified, authorized := new(connection), "", int64(0), int64(0), int64(0)
+		err := row.Scan(&c.ref.account, &c.ref.region, &c.ref.name, &c.id, &c.description, &c.authorization, &shown, &c.sealed, &c.version,
+			&created, &modified, &authorized)
+		c.created, c.modified, c.authorized = time.UnixMilli(created), time.UnixMilli(modified), time.UnixMilli(authorized)
+		return c, errors.Join(err, json.Unmarshal([]byte(shown), &c.shown))
+	}, `SELECT account, region, name, id, description, authorization_type, shown, sealed, version, created, modified, authorized FROM events_connection`)
+	if err != nil {
+		return err
+	}
+	for _, c := range connections {
+		e.known.putConnection(c)
+	}
+	destinations, err := list(tx, func(row scanner) (*destination, error) {
+		d, created, modified := new(destination), int64(0), int64(0)
+		err := row.Scan(&d.ref.account, &d.ref.region, &d.ref.name, &d.id, &d.description, &d.connection, &d.endpoint, &d.method, &d.rate, &d.version,
+			&created, &modified)
+		d.created, d.modified = time.UnixMilli(created), time.UnixMilli(modified)
+		return d, err
+	}, `SELECT account, region, name, id, description, connection, endpoint, method, rate, version, created, modified FROM events_destination`)
+	if err != nil {
+		return err
+	}
+	for _, d := range destinations {
+		e.known.putDestination(d)
 	}
 	return nil
 }

@@ -5,6 +5,7 @@
 // exactly once, when whatever it came from is durable.
 //
 //   - bus.go, rule.go, target.go   the operations on the configuration; directory.go what is held of it in memory
+//   - connection.go, credentials.go   what authorizes requests to API destinations; destination.go  these; tags.go  tags of buses and rules
 //   - putevents.go   events of callers; follow.go  events that the journal's records become
 //   - route.go       from a bus to its rules' targets; input.go  what a target is given
 //
@@ -44,6 +45,8 @@ type Config struct {
 	// Enqueue writes a request to an HTTP endpoint down.
 	Enqueue func(tx store.Tx, d Delivery) error
 
+	// Secrets wraps the secrets of connections, which there are none of without it. Enqueue's side asks for them by Events.Credentials.
+	Secrets Wrapper
 	// Functions are the invoke URLs of Lambda functions by ARN.
 	Functions map[string]string
 	Log       *slog.Logger
@@ -67,12 +70,18 @@ type LogEvent struct {
 	Message []byte
 }
 
-// Delivery is a request to an HTTP endpoint, by POST.
+// Delivery is a request to an HTTP endpoint.
 type Delivery struct {
 	ID     string // the same for the same event and target of a rule
+	Method string // empty for POST
 	URL    string
 	Header map[string]string
 	Body   []byte
+
+	Connection string        // ARN of the connection whose Credentials each attempt adds; empty for none
+	Lane       string        // what Rate is about; empty for the URL
+	Rate       int           // attempts a second at most; 0 for any
+	Timeout    time.Duration // of an attempt; 0 for the outbox's own
 
 	MaxRetries int           // after the first attempt
 	MaxAge     time.Duration // after which it is not attempted again
@@ -83,10 +92,10 @@ type Delivery struct {
 }
 
 // limits are constants, but for tests.
-type limits struct{ buses, rules, targets int }
+type limits struct{ buses, rules, targets, named int }
 
-// What EventBridge allows in an account and region, on a bus, and of a rule (User Guide, "Amazon EventBridge quotas").
-var defaultLimits = limits{buses: 100, rules: 300, targets: 5}
+// What EventBridge allows in an account and region, on a bus, and of a rule; named is of connections and of API destinations (User Guide, "Amazon EventBridge quotas").
+var defaultLimits = limits{buses: 100, rules: 300, targets: 5, named: 3000}
 
 // Events is the service, for all accounts and regions. It is used by many goroutines.
 type Events struct {
@@ -126,21 +135,36 @@ func (e *Events) Service() call.Service {
 		EventSource:   "events.amazonaws.com",
 		InternalError: "InternalException",
 		Operations: []call.Operation{
+			call.Op("CreateApiDestination", e.CreateApiDestination),
+			call.Op("CreateConnection", e.CreateConnection),
 			call.Op("CreateEventBus", e.CreateEventBus),
+			call.Op("DeauthorizeConnection", e.DeauthorizeConnection),
+			call.Op("DeleteApiDestination", e.DeleteApiDestination),
+			call.Op("DeleteConnection", e.DeleteConnection),
 			call.Op("DeleteEventBus", e.DeleteEventBus),
 			call.Op("DeleteRule", e.DeleteRule),
+			call.Read("DescribeApiDestination", e.DescribeApiDestination),
+			call.Read("DescribeConnection", e.DescribeConnection),
 			call.Read("DescribeEventBus", e.DescribeEventBus),
 			call.Read("DescribeRule", e.DescribeRule),
 			call.Op("DisableRule", e.DisableRule),
 			call.Op("EnableRule", e.EnableRule),
+			call.Read("ListApiDestinations", e.ListApiDestinations),
+			call.Read("ListConnections", e.ListConnections),
 			call.Read("ListEventBuses", e.ListEventBuses),
+			call.Read("ListRuleNamesByTarget", e.ListRuleNamesByTarget),
 			call.Read("ListRules", e.ListRules),
+			call.Read("ListTagsForResource", e.ListTagsForResource),
 			call.Read("ListTargetsByRule", e.ListTargetsByRule),
 			putEvents,
 			call.Op("PutRule", e.PutRule),
 			call.Op("PutTargets", e.PutTargets),
 			call.Op("RemoveTargets", e.RemoveTargets),
+			call.Op("TagResource", e.TagResource),
 			call.Read("TestEventPattern", e.TestEventPattern),
+			call.Op("UntagResource", e.UntagResource),
+			call.Op("UpdateApiDestination", e.UpdateApiDestination),
+			call.Op("UpdateConnection", e.UpdateConnection),
 		},
 	}
 }
@@ -175,6 +199,44 @@ var migrations = []string{
 		id      TEXT NOT NULL,
 		target  TEXT NOT NULL, -- JSON
 		PRIMARY KEY (account, region, bus, rule, id));`,
+
+	`CREATE TABLE events_connection (
+		account            TEXT NOT NULL,
+		region             TEXT NOT NULL,
+		name               TEXT NOT NULL,
+		id                 TEXT NOT NULL,
+		description        TEXT NOT NULL,
+		authorization_type TEXT NOT NULL,  -- as in the API
+		shown              TEXT NOT NULL,  -- its parameters without secrets, JSON
+		sealed             BYTEA NOT NULL, -- its parameters, JSON, wrapped; empty: not authorized
+		version            BIGINT NOT NULL,
+		created            BIGINT NOT NULL,
+		modified           BIGINT NOT NULL,
+		authorized         BIGINT NOT NULL,
+		PRIMARY KEY (account, region, name));
+
+	CREATE TABLE events_destination (
+		account     TEXT NOT NULL,
+		region      TEXT NOT NULL,
+		name        TEXT NOT NULL,
+		id          TEXT NOT NULL,
+		description TEXT NOT NULL,
+		connection  TEXT NOT NULL, -- ARN
+		endpoint    TEXT NOT NULL,
+		method      TEXT NOT NULL,
+		rate        BIGINT NOT NULL, -- invocations a second
+		version     BIGINT NOT NULL,
+		created     BIGINT NOT NULL,
+		modified    BIGINT NOT NULL,
+		PRIMARY KEY (account, region, name));
+
+	CREATE TABLE events_tag (
+		account  TEXT NOT NULL,
+		region   TEXT NOT NULL,
+		resource TEXT NOT NULL, -- of its ARN: event-bus/NAME, rule/NAME, rule/BUS/NAME
+		name     TEXT NOT NULL,
+		value    TEXT NOT NULL,
+		PRIMARY KEY (account, region, resource, name));`,
 }
 
 func invalid(format string, args ...any) error {

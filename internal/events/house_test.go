@@ -2,10 +2,13 @@ package events_test
 
 import (
 	"context"
+	"crypto/aes"
+	"crypto/cipher"
 	"errors"
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -35,27 +38,47 @@ const (
 // house is the service and the logs on real databases and a real journal. What goes outside is kept in a table of the watch database.
 type house struct {
 	t       testing.TB
+	place   string
 	watch   *storetest.FaultDB
 	clock   *clock.Movable
 	journal *journal.Journal
 	events  *events.Events
 	ops     map[string]call.Operation
+	stops   []func() // what stop does, from the last to the first
 }
 
-func open(t testing.TB) *house {
+// place is a new place for databases, and openPlace opens one that is there: SQLite's, unless TestPostgreSQL is running.
+var (
+	place     = func(t testing.TB) string { return t.TempDir() }
+	openPlace = openSQLite
+)
+
+func openSQLite(place, name string) (store.DB, error) {
+	return sqlite.Open(filepath.Join(place, name+".db"))
+}
+
+func open(t testing.TB, configure ...func(*events.Config)) *house {
 	t.Helper()
-	ctx, place := context.Background(), t.TempDir()
+	return openAt(t, place(t), clock.NewMovable(0), configure...)
+}
+
+// openAt opens the house that is at place.
+func openAt(t testing.TB, place string, clk *clock.Movable, configure ...func(*events.Config)) *house {
+	t.Helper()
+	ctx := context.Background()
+	h := &house{t: t, place: place, clock: clk, ops: map[string]call.Operation{}}
+	t.Cleanup(h.stop)
 	db := func(name string) store.DB {
-		db, err := sqlite.Open(filepath.Join(place, name))
+		db, err := openPlace(place, name)
 		if err != nil {
 			t.Fatal(err)
 		}
-		t.Cleanup(func() { db.Close() })
+		h.stops = append(h.stops, func() { db.Close() })
 		return db
 	}
-	main := db("vigil.db")
-	h := &house{t: t, watch: storetest.NewFaultDB(db("watch.db")), clock: clock.NewMovable(0), ops: map[string]call.Operation{}}
-	if err := h.watch.Migrate(ctx, "sent", `CREATE TABLE sent (text TEXT NOT NULL)`); err != nil {
+	main := db("vigil")
+	h.watch = storetest.NewFaultDB(db("watch"))
+	if err := h.watch.Migrate(ctx, "sent", `CREATE TABLE sent (n BIGINT NOT NULL, text TEXT NOT NULL)`); err != nil {
 		t.Fatal(err)
 	}
 	var err error
@@ -67,11 +90,11 @@ func open(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	send := func(tx store.Tx, text string) error {
-		_, err := tx.Exec(`INSERT INTO sent (text) VALUES ($1)`, text)
+		_, err := tx.Exec(`INSERT INTO sent (n, text) SELECT COALESCE(MAX(n), 0) + 1, CAST($1 AS TEXT) FROM sent`, text)
 		return err
 	}
-	h.events, err = events.New(ctx, events.Config{
-		DB: main, Watch: h.watch, Clock: h.clock, Journal: h.journal,
+	config := events.Config{
+		DB: main, Watch: h.watch, Clock: h.clock, Journal: h.journal, Secrets: newWrapper(t),
 		Functions: map[string]string{function: "http://127.0.0.1:9/watch"},
 		PutLogs: func(tx store.Tx, group arn.ARN, stream string, all []events.LogEvent) error {
 			var list []logs.Event
@@ -84,12 +107,18 @@ func open(t testing.TB) *house {
 		Enqueue: func(tx store.Tx, d events.Delivery) error {
 			return send(tx, fmt.Sprintf("%s retries=%d age=%s %s", d.URL, d.MaxRetries, d.MaxAge, d.Body))
 		},
-	})
-	if err != nil {
+	}
+	for _, change := range configure {
+		change(&config)
+	}
+	if h.events, err = events.New(ctx, config); err != nil {
 		t.Fatal(err)
 	}
 	for _, s := range []call.Service{h.events.Service(), l.Service()} {
 		for _, op := range s.Operations {
+			if l.Service().Name == s.Name && h.ops[op.Name].Do != nil {
+				continue // both have it: TagResource …
+			}
 			h.ops[op.Name] = op
 		}
 	}
@@ -97,17 +126,55 @@ func open(t testing.TB) *house {
 	return h
 }
 
-// run has a part run until the test ends.
+// run has a part run until the house stops.
 func (h *house) run(part func(context.Context) error) {
 	ctx, cancel := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- part(ctx) }()
-	h.t.Cleanup(func() {
+	h.stops = append(h.stops, func() {
 		cancel()
 		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
 			h.t.Error(err)
 		}
 	})
+}
+
+// stop stops all that runs and closes the databases.
+func (h *house) stop() {
+	for _, stop := range slices.Backward(h.stops) {
+		stop()
+	}
+	h.stops = nil
+}
+
+// reopened is the house after a restart of the server.
+func (h *house) reopened() *house {
+	h.t.Helper()
+	h.stop()
+	return openAt(h.t, h.place, h.clock)
+}
+
+// wrapper is AES-256-GCM under a fixed key, so that one opened later unwraps what an earlier one wrapped.
+type wrapper struct{ cipher.AEAD }
+
+func newWrapper(t testing.TB) wrapper {
+	block, err := aes.NewCipher([]byte("the key of the tests of events.."))
+	if err != nil {
+		t.Fatal(err)
+	}
+	aead, err := cipher.NewGCMWithRandomNonce(block)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return wrapper{aead}
+}
+
+func (w wrapper) Wrap(plaintext, context []byte) ([]byte, error) {
+	return w.Seal(nil, nil, plaintext, context), nil
+}
+
+func (w wrapper) Unwrap(wrapped, context []byte) ([]byte, error) {
+	return w.Open(nil, nil, wrapped, context)
 }
 
 // call does what the door does.
@@ -160,7 +227,7 @@ func (h *house) commit(records ...journal.Record) {
 func (h *house) sent() (all []string) {
 	h.t.Helper()
 	err := h.watch.View(context.Background(), func(tx store.Tx) error {
-		rows, err := tx.Query(`SELECT text FROM sent ORDER BY rowid`)
+		rows, err := tx.Query(`SELECT text FROM sent ORDER BY n`)
 		if err != nil {
 			return err
 		}

@@ -39,7 +39,11 @@ type passing struct {
 	cause Cause
 	// reading is that it is about a call that only reads: few rules want these.
 	reading bool
+	buses   int // it has come to so far, one as often as it came there
 }
+
+// maxBuses is how often an event may come to a bus, over all of its ways. Rules that multiply an event from bus to bus end here.
+const maxBuses = 1000
 
 // round is the events of one transaction. What goes into one stream of a log group goes there together.
 type round struct {
@@ -60,6 +64,12 @@ func (e *Events) newRound(tx store.Tx) *round {
 
 // route hands an event over; hop is how many buses it has been on.
 func (r *round) route(on busRef, p *passing, hop int) error {
+	if p.buses++; p.buses > maxBuses {
+		if p.buses == maxBuses+1 {
+			r.log.Warn("an event has come to a bus too often and goes to no more", "bus", on.arn().String(), "event", p.cause.EventID)
+		}
+		return nil
+	}
 	if p.cause.Depth > MaxDepth || hop > MaxDepth {
 		r.log.Warn("an event led to events too deeply and goes nowhere", "bus", on.arn().String(), "event", p.cause.EventID)
 		return nil
@@ -114,6 +124,8 @@ func (r *round) handOver(rule *rule, t *target, p *passing, hop int) error {
 		return r.config.Publish(r.tx, t.arn, string(input), next)
 	case function:
 		return r.invoke(rule, t, input, next)
+	case apiDestination:
+		return r.request(rule, t, p.event, input, next)
 	default:
 		return ErrNoTarget
 	}
@@ -122,17 +134,37 @@ func (r *round) handOver(rule *rule, t *target, p *passing, hop int) error {
 
 func (r *round) invoke(rule *rule, t *target, input []byte, cause Cause) error {
 	url := r.config.Functions[*t.given.Arn]
-	if url == "" || r.config.Enqueue == nil {
+	if url == "" {
 		return ErrNoTarget
 	}
-	retries, age := t.retry()
-	id := uuid.NewSHA1(namespace, []byte(cause.EventID+" "+rule.ref.arn().String()+" "+*t.given.Id))
-	return r.config.Enqueue(r.tx, Delivery{
-		ID: id.String(), URL: url, Body: input,
-		Header:     map[string]string{"Content-Type": "application/json", "X-Amz-Invocation-Type": "Event"},
-		MaxRetries: retries, MaxAge: age, Account: rule.ref.bus.account, Region: rule.ref.bus.region,
-		Rule: rule.ref.arn().String(), Target: t.arn.String(), Cause: cause,
+	return r.enqueue(rule, t, cause, Delivery{
+		URL: url, Body: input,
+		Header: map[string]string{"Content-Type": "application/json", "X-Amz-Invocation-Type": "Event"},
 	})
+}
+
+func (r *round) request(rule *rule, t *target, event, input []byte, cause Cause) error {
+	d := r.known.destinationByARN(*t.given.Arn)
+	if d == nil {
+		return ErrNoTarget
+	}
+	url, header := d.request(t.given.HttpParameters, event)
+	return r.enqueue(rule, t, cause, Delivery{
+		Method: string(d.method), URL: url, Header: header, Body: input,
+		Connection: d.connection, Lane: d.arn().String(), Rate: int(d.rate), Timeout: destinationTimeout,
+	})
+}
+
+// enqueue completes a delivery and writes it down.
+func (r *round) enqueue(rule *rule, t *target, cause Cause, d Delivery) error {
+	if r.config.Enqueue == nil {
+		return ErrNoTarget
+	}
+	d.ID = uuid.NewSHA1(namespace, []byte(cause.EventID+" "+rule.ref.arn().String()+" "+*t.given.Id)).String()
+	d.MaxRetries, d.MaxAge = t.retry()
+	d.Account, d.Region = rule.ref.bus.account, rule.ref.bus.region
+	d.Rule, d.Target, d.Cause = rule.ref.arn().String(), t.arn.String(), cause
+	return r.config.Enqueue(r.tx, d)
 }
 
 // toLog keeps an event for its log group, at the event's time. Each rule has a stream of its own.

@@ -13,7 +13,7 @@ import (
 	"vigil/internal/store"
 )
 
-// PutRule makes a rule or replaces all of it but its targets.
+// PutRule makes a rule or replaces all of it but its targets and tags: tags are for a new rule only.
 func (e *Events) PutRule(ctx context.Context, c *call.Call, in *eventbridge.PutRuleInput) (*eventbridge.PutRuleOutput, error) {
 	if in.State == "" {
 		in.State = types.RuleStateEnabled
@@ -29,8 +29,9 @@ func (e *Events) PutRule(ctx context.Context, c *call.Call, in *eventbridge.PutR
 		return nil, call.NotBuilt("ScheduleExpression")
 	case text(in.EventPattern) == "":
 		return nil, invalid("Parameter(s) EventPattern or ScheduleExpression must be specified.")
-	case len(in.Tags) > 0:
-		return nil, call.NotBuilt("Tagging a rule")
+	}
+	if err := checkNewTags(c, ref.arn(), in.Tags); err != nil {
+		return nil, err
 	}
 	if _, err := parse(*in.EventPattern); err != nil {
 		return nil, err
@@ -49,6 +50,13 @@ func (e *Events) PutRule(ctx context.Context, c *call.Call, in *eventbridge.PutR
 		}
 		if n >= e.limit.rules {
 			return limitExceeded()
+		}
+		if had, err := hasRule(tx, ref); err != nil {
+			return err
+		} else if !had {
+			if err := putTags(tx, ref.arn(), in.Tags); err != nil {
+				return err
+			}
 		}
 		_, err = tx.Exec(`INSERT INTO events_rule (account, region, bus, name, pattern, state, description, role) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
 			ON CONFLICT (account, region, bus, name) DO UPDATE SET pattern = excluded.pattern, state = excluded.state,
@@ -130,6 +138,9 @@ func (e *Events) DeleteRule(ctx context.Context, c *call.Call, in *eventbridge.D
 		if err != nil {
 			return err
 		}
+		if err := forgetTags(tx, ref.arn()); err != nil {
+			return err
+		}
 		return e.changed(tx, ref)
 	})
 	return &eventbridge.DeleteRuleOutput{}, nil
@@ -188,6 +199,13 @@ func (e *Events) rule(c *call.Call, action string, busName, name *string) (*rule
 		return nil, noRule(ref)
 	}
 	return r, nil
+}
+
+// hasRule says, in the transaction, whether a rule is there.
+func hasRule(tx store.Tx, ref ruleRef) (bool, error) {
+	n, err := count(tx, `SELECT COUNT(*) FROM events_rule WHERE account = $1 AND region = $2 AND bus = $3 AND name = $4`,
+		ref.bus.account, ref.bus.region, ref.bus.name, ref.name)
+	return n > 0, err
 }
 
 func noRule(ref ruleRef) error {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
@@ -68,6 +69,7 @@ const (
 	topic
 	eventBus
 	function
+	apiDestination
 )
 
 func (t *target) kind() kind {
@@ -80,6 +82,8 @@ func (t *target) kind() kind {
 		return eventBus
 	case t.arn.Service == "lambda" && strings.HasPrefix(t.arn.Resource, "function:"):
 		return function
+	case t.arn.Service == "events" && t.arn.Type() == "api-destination":
+		return apiDestination
 	}
 	return otherKind
 }
@@ -98,19 +102,29 @@ func (e *Events) supports(t *target, owner busRef) error {
 		if e.config.Functions[*t.given.Arn] == "" {
 			return invalid("Parameter %s is not valid. Reason: The server was given no invoke URL for this function.", *t.given.Arn)
 		}
+	case kind == apiDestination && e.config.Enqueue != nil:
+		if t.arn.Account != owner.account || t.arn.Region != owner.region {
+			return invalid("Parameter %s is not valid. Reason: An API destination is a target in its own account and Region only.", *t.given.Arn)
+		}
+		if e.known.destinationByARN(*t.given.Arn) == nil {
+			return invalid("Parameter %s is not valid. Reason: The API destination does not exist.", *t.given.Arn)
+		}
 	default:
 		return call.NotBuilt("The target " + *t.given.Arn)
 	}
 	g := &t.given
-	if g.AppSyncParameters != nil || g.BatchParameters != nil || g.EcsParameters != nil || g.HttpParameters != nil || g.KinesisParameters != nil ||
+	if g.DeadLetterConfig != nil && g.DeadLetterConfig.Arn != nil {
+		return call.NotBuilt("A queue as a target's DeadLetterConfig (what cannot be delivered is listed by ListDeadLetters)")
+	}
+	if g.AppSyncParameters != nil || g.BatchParameters != nil || g.EcsParameters != nil || g.HttpParameters != nil && t.kind() != apiDestination || g.KinesisParameters != nil ||
 		g.RedshiftDataParameters != nil || g.RunCommandParameters != nil || g.SageMakerPipelineParameters != nil || g.SqsParameters != nil {
 		return invalid("Parameters of another kind of target were provided for target %s.", *g.Id)
 	}
 	return nil
 }
 
-// PutTargets gives a rule targets, or replaces those of the same id. Of a target's DeadLetterConfig nothing is used: what can't be
-// delivered becomes a dead letter of the outbox.
+// PutTargets gives a rule targets, or replaces those of the same id. What can't be delivered to a function or an API destination becomes a
+// dead letter of the outbox, whatever the target: a DeadLetterConfig that names a queue is refused, as there are no queues.
 func (e *Events) PutTargets(ctx context.Context, c *call.Call, in *eventbridge.PutTargetsInput) (*eventbridge.PutTargetsOutput, error) {
 	r, err := e.rule(c, "events:PutTargets", in.EventBusName, in.Rule)
 	if err != nil {
@@ -172,6 +186,32 @@ func (e *Events) ListTargetsByRule(ctx context.Context, c *call.Call, in *eventb
 	out := &eventbridge.ListTargetsByRuleOutput{Targets: []types.Target{}, NextToken: next}
 	for _, t := range targets {
 		out.Targets = append(out.Targets, t.given)
+	}
+	return out, nil
+}
+
+// ListRuleNamesByTarget lists the names of a bus's rules that have a target of an ARN.
+func (e *Events) ListRuleNamesByTarget(ctx context.Context, c *call.Call, in *eventbridge.ListRuleNamesByTargetInput) (*eventbridge.ListRuleNamesByTargetOutput, error) {
+	ref, err := e.ownBus(c, "events:ListRuleNamesByTarget", in.EventBusName)
+	if err != nil {
+		return nil, err
+	}
+	if e.known.bus(ref) == nil {
+		return nil, noBus(ref.name)
+	}
+	var with []*rule
+	for _, r := range e.known.rulesOf(ref) {
+		if slices.ContainsFunc(r.targets, func(t *target) bool { return *t.given.Arn == *in.TargetArn }) {
+			with = append(with, r)
+		}
+	}
+	part, next, err := page(with, func(r *rule) string { return r.ref.name }, nil, in.NextToken, in.Limit)
+	if err != nil {
+		return nil, err
+	}
+	out := &eventbridge.ListRuleNamesByTargetOutput{RuleNames: []string{}, NextToken: next}
+	for _, r := range part {
+		out.RuleNames = append(out.RuleNames, r.ref.name)
 	}
 	return out, nil
 }
