@@ -44,7 +44,7 @@ func (e *Events) follow(tx store.Tx, entries []journal.Entry) error {
 			continue
 		}
 		if p := f.event(entry.Data); p != nil {
-			if err := r.route(on, p, 1); err != nil {
+			if err := r.route(on, p); err != nil {
 				return err
 			}
 		}

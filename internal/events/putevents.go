@@ -63,7 +63,7 @@ func (e *Events) PutEvents(ctx context.Context, c *call.Call, in *eventbridge.Pu
 	return out, e.watch.Update(ctx, func(tx store.Tx) error {
 		r := e.newRound(tx)
 		for i := range events {
-			if err := r.route(events[i].bus, &events[i].event, 1); err != nil {
+			if err := r.route(events[i].bus, &events[i].event); err != nil {
 				return err
 			}
 		}

@@ -18,7 +18,7 @@ import (
 // EventBridge delivers it. A bus that does not exist has no rules.
 func (e *Events) Put(tx store.Tx, account, region, busName string, event []byte, cause Cause) error {
 	r := e.newRound(tx)
-	if err := r.route(busRef{account, region, busName}, &passing{event: event, cause: cause}, 1); err != nil {
+	if err := r.route(busRef{account, region, busName}, &passing{event: event, cause: cause}); err != nil {
 		return err
 	}
 	return r.flush()
@@ -39,11 +39,16 @@ type passing struct {
 	cause Cause
 	// reading is that it is about a call that only reads: few rules want these.
 	reading bool
-	buses   int // it has come to so far, one as often as it came there
 }
 
-// maxBuses is how often an event may come to a bus, over all of its ways. Rules that multiply an event from bus to bus end here.
-const maxBuses = 1000
+// stop is a bus that an event comes to; hop is how many buses it has been on then.
+type stop struct {
+	bus busRef
+	hop int
+}
+
+// maxStops is how many stops an event has, over all of its ways. Rules that multiply an event from bus to bus end here.
+const maxStops = 1000
 
 // round is the events of one transaction. What goes into one stream of a log group goes there together.
 type round struct {
@@ -62,39 +67,52 @@ func (e *Events) newRound(tx store.Tx) *round {
 	return &round{Events: e, tx: tx, logs: map[arn.ARN]map[string][]LogEvent{}}
 }
 
-// route hands an event over; hop is how many buses it has been on.
-func (r *round) route(on busRef, p *passing, hop int) error {
-	if p.buses++; p.buses > maxBuses {
-		if p.buses == maxBuses+1 {
-			r.log.Warn("an event has come to a bus too often and goes to no more", "bus", on.arn().String(), "event", p.cause.EventID)
+// route hands an event over, first what is one hop away, then what is two.
+func (r *round) route(on busRef, p *passing) error {
+	var buffer [4]stop
+	stops := append(buffer[:0], stop{on, 1})
+	for i := 0; i < len(stops); i++ {
+		at := stops[i]
+		if p.cause.Depth > MaxDepth || at.hop > MaxDepth || i == maxStops {
+			r.log.Warn("an event led to events too deeply, or to too many, and goes no further", "bus", at.bus.arn().String(), "event", p.cause.EventID)
+			return nil // all that is left is as deep
 		}
-		return nil
+		next, err := r.arrive(at, p)
+		if err != nil {
+			return err
+		}
+		stops = append(stops, next...)
 	}
-	if p.cause.Depth > MaxDepth || hop > MaxDepth {
-		r.log.Warn("an event led to events too deeply and goes nowhere", "bus", on.arn().String(), "event", p.cause.EventID)
-		return nil
-	}
-	rules, err := r.known.matching(on, p.event)
+	return nil
+}
+
+// arrive hands an event over to the targets of a bus, but for the buses among them, which it returns.
+func (r *round) arrive(at stop, p *passing) (next []stop, err error) {
+	rules, err := r.known.matching(at.bus, p.event)
 	if err != nil {
-		r.log.Warn("an event is no JSON object and goes nowhere", "bus", on.arn().String(), "event", p.cause.EventID)
-		return nil
+		r.log.Warn("an event is no JSON object and goes nowhere", "bus", at.bus.arn().String(), "event", p.cause.EventID)
+		return nil, nil
 	}
 	for _, rule := range rules {
 		if p.reading && rule.state != types.RuleStateEnabledWithAllCloudtrailManagementEvents {
 			continue
 		}
 		for _, t := range rule.targets {
-			err := r.handOver(rule, t, p, hop)
+			if t.kind() == eventBus { // gets the event itself, whatever its target's input says
+				next = append(next, stop{busRef{t.arn.Account, t.arn.Region, t.arn.ID()}, at.hop + 1})
+				continue
+			}
+			err := r.handOver(rule, t, p)
 			if isMissing(err) {
 				r.log.Warn("an event was not delivered", "rule", rule.ref.arn().String(), "target", t.arn.String(), "event", p.cause.EventID, "error", err)
 				continue
 			}
 			if err != nil {
-				return err
+				return nil, err
 			}
 		}
 	}
-	return nil
+	return next, nil
 }
 
 // isMissing says whether an error is about the target alone.
@@ -103,10 +121,7 @@ func isMissing(err error) bool {
 	return errors.Is(err, ErrNoTarget) || errors.As(err, &refused)
 }
 
-func (r *round) handOver(rule *rule, t *target, p *passing, hop int) error {
-	if t.kind() == eventBus { // gets the event itself, whatever its target's input says
-		return r.route(busRef{t.arn.Account, t.arn.Region, t.arn.ID()}, p, hop+1)
-	}
+func (r *round) handOver(rule *rule, t *target, p *passing) error {
 	now := r.clock.Now()
 	input, err := t.input(p.event, pattern.Delivery{RuleARN: rule.ref.arn().String(), RuleName: rule.ref.name, Ingested: now})
 	if err != nil {

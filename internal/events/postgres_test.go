@@ -1,0 +1,36 @@
+package events_test
+
+import (
+	"context"
+	"testing"
+
+	"vigil/internal/store"
+	"vigil/internal/store/postgres"
+	"vigil/internal/store/storetest"
+)
+
+// No statement of the service is SQLite's alone: the tests that run each of them pass on PostgreSQL too.
+func TestPostgreSQL(t *testing.T) {
+	sqlitePlace := place
+	place = func(t testing.TB) string { return storetest.Postgres(t) }
+	openPlace = func(url, name string) (store.DB, error) {
+		return postgres.Open(context.Background(), url, map[string]string{"vigil": "vigil", "watch": "vigil_watch"}[name])
+	}
+	defer func() { place, openPlace = sqlitePlace, openSQLite }()
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"EventsReachTargets", TestEventsReachTargets},
+		{"Rules", TestRules},
+		{"Tags", TestTags},
+		{"Paging", TestPaging},
+		{"Connections", TestConnections},
+		{"UpdateConnection", TestUpdateConnection},
+		{"ApiDestinations", TestApiDestinations},
+		{"Restart", TestRestart},
+		{"ExactlyOnceAcrossRestarts", TestExactlyOnceAcrossRestarts},
+	} {
+		t.Run(test.name, test.run)
+	}
+}
