@@ -2,6 +2,7 @@ package events
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"net/url"
 	"strings"
@@ -246,8 +247,9 @@ func (e *Events) roomFor(tx store.Tx, table string, ref namedRef) error {
 }
 
 // request is an invocation's URL and header: those of the destination, with what the target's HttpParameters add. Any of their values may
-// be a JSON path into the event. Path parameters fill in the endpoint's * in order; one too many is left out, a * without one stays.
-func (d *destination) request(p *types.HttpParameters, event []byte) (endpoint string, header map[string]string) {
+// be a JSON path into the event. Path parameters fill in the endpoint's * in order; one too many is left out, a * without one stays. What is
+// filled in remains in its place in the path: an event that would make a segment . or .. of it fails.
+func (d *destination) request(p *types.HttpParameters, event []byte) (endpoint string, header map[string]string, err error) {
 	header = map[string]string{"Content-Type": "application/json; charset=utf-8"}
 	endpoint = d.endpoint
 	if p != nil {
@@ -256,12 +258,14 @@ func (d *destination) request(p *types.HttpParameters, event []byte) (endpoint s
 				header[name] = strings.TrimSpace(strings.Map(printable, dynamic(value, event)))
 			}
 		}
-		endpoint = fill(endpoint, p, event)
+		if endpoint, err = fill(endpoint, p, event); err != nil {
+			return "", nil, err
+		}
 	}
 	header["User-Agent"] = "Amazon/EventBridge/ApiDestinations"
 	header["Range"] = "bytes=0-1048575"
 	header["Accept-Encoding"] = "gzip,deflate"
-	return endpoint, header
+	return endpoint, header, nil
 }
 
 // isReserved are headers that a target can't set: those that make up the connection, and those that EventBridge sets.
@@ -278,15 +282,22 @@ func printable(r rune) rune {
 	return r
 }
 
-func fill(endpoint string, p *types.HttpParameters, event []byte) string {
+var errDots = errors.New("events: a path parameter is . or .., which would lead elsewhere")
+
+func fill(endpoint string, p *types.HttpParameters, event []byte) (string, error) {
 	path, query, hasQuery := strings.Cut(endpoint, "?")
 	for _, value := range p.PathParameterValues {
 		before, after, ok := strings.Cut(path, "*")
 		if !ok {
 			break
 		}
-		// What was filled in has no * any more: it is escaped.
+		// What is filled in has no * any more: it is escaped.
 		path = before + strings.ReplaceAll(url.PathEscape(dynamic(value, event)), "*", "%2A") + after
+	}
+	for segment := range strings.SplitSeq(path, "/") {
+		if segment == "." || segment == ".." {
+			return "", errDots
+		}
 	}
 	if len(p.QueryStringParameters) > 0 {
 		values, _ := url.ParseQuery(query)
@@ -298,7 +309,7 @@ func fill(endpoint string, p *types.HttpParameters, event []byte) string {
 	if hasQuery {
 		path += "?" + query
 	}
-	return path
+	return path, nil
 }
 
 // dynamic is a value of HttpParameters, or what it leads to in the event when it is a JSON path: a string's text, other values as JSON, and

@@ -91,6 +91,12 @@ func TestRequests(t *testing.T) {
 		c.Enqueue = func(_ store.Tx, d events.Delivery) error { got = append(got, d); return nil }
 	})
 	connection := h.connect("c", types.ConnectionAuthorizationTypeBasic, basic)
+	upwards := types.Target{Id: new("t"), Arn: new(h.destination("up", connection, "https://a.example/in/*", "POST", 5)),
+		HttpParameters: &types.HttpParameters{PathParameterValues: []string{"$.detail.up"}}}
+	h.rule("default", "r", `{"source":["a"]}`, "", upwards)
+	if h.put("default", "a", `{"up":".."}`); len(got) != 0 {
+		t.Errorf("an event leads out of its place in the path: %s", got[0].URL)
+	}
 	for i, test := range []struct {
 		endpoint string
 		given    *types.HttpParameters

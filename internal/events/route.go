@@ -125,7 +125,7 @@ func (r *round) handOver(rule *rule, t *target, p *passing) error {
 	now := r.clock.Now()
 	input, err := t.input(p.event, pattern.Delivery{RuleARN: rule.ref.arn().String(), RuleName: rule.ref.name, Ingested: now})
 	if err != nil {
-		r.log.Warn("an event gives its target no input", "rule", rule.ref.arn().String(), "target", t.arn.String(), "event", p.cause.EventID, "error", err)
+		r.noInput(rule, t, p.cause, err)
 		return nil
 	}
 	next := Cause{EventID: p.cause.EventID, Depth: p.cause.Depth + 1}
@@ -147,6 +147,10 @@ func (r *round) handOver(rule *rule, t *target, p *passing) error {
 	return nil
 }
 
+func (r *round) noInput(rule *rule, t *target, cause Cause, err error) {
+	r.log.Warn("an event gives its target no input", "rule", rule.ref.arn().String(), "target", t.arn.String(), "event", cause.EventID, "error", err)
+}
+
 func (r *round) invoke(rule *rule, t *target, input []byte, cause Cause) error {
 	url := r.config.Functions[*t.given.Arn]
 	if url == "" {
@@ -163,7 +167,11 @@ func (r *round) request(rule *rule, t *target, event, input []byte, cause Cause)
 	if d == nil {
 		return ErrNoTarget
 	}
-	url, header := d.request(t.given.HttpParameters, event)
+	url, header, err := d.request(t.given.HttpParameters, event)
+	if err != nil {
+		r.noInput(rule, t, cause, err)
+		return nil
+	}
 	return r.enqueue(rule, t, cause, Delivery{
 		Method: string(d.method), URL: url, Header: header, Body: input,
 		Connection: d.connection, Lane: d.arn().String(), Rate: int(d.rate), Timeout: destinationTimeout,
