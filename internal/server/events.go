@@ -12,16 +12,17 @@ import (
 	"vigil/internal/events"
 	"vigil/internal/logs"
 	"vigil/internal/notify"
+	"vigil/internal/seal"
 	"vigil/internal/store"
 )
 
 // openEvents opens EventBridge, whose targets are all that the other services can take an event to.
-func (s *Server) openEvents(ctx context.Context) error {
+func (s *Server) openEvents(ctx context.Context, root *seal.Root) error {
 	if err := checkFunctions(s.cfg.Functions); err != nil {
 		return err
 	}
 	opened, err := events.New(ctx, events.Config{
-		DB: s.main, Watch: s.watch, Clock: s.clock, Journal: s.journal, Log: s.log, Functions: s.cfg.Functions,
+		DB: s.main, Watch: s.watch, Clock: s.clock, Journal: s.journal, Log: s.log, Functions: s.cfg.Functions, Secrets: root.For("connections"),
 		PutLogs: s.eventsToLogs, Publish: s.eventToTopic, Enqueue: s.eventToEndpoint,
 	})
 	s.events = opened
@@ -60,11 +61,18 @@ func (s *Server) eventToTopic(tx store.Tx, topic arn.ARN, message string, cause 
 	return err
 }
 
+// credentials are a connection's, for the outbox.
+func (s *Server) credentials(connection string) (deliver.Credentials, error) {
+	c, err := s.events.Credentials(connection)
+	return deliver.Credentials(c), err
+}
+
 // eventToEndpoint hands an event for an HTTP endpoint to the outbox. It is tried again after what EventBridge tries again after (User
 // Guide, "API destinations as targets").
 func (s *Server) eventToEndpoint(tx store.Tx, d events.Delivery) error {
 	return s.outbox.Enqueue(tx, deliver.Delivery{
-		ID: d.ID, Kind: deliver.HTTP, URL: d.URL, Header: d.Header, Body: d.Body,
+		ID: d.ID, Kind: deliver.HTTP, Method: d.Method, URL: d.URL, Header: d.Header, Body: d.Body,
+		Connection: d.Connection, Lane: d.Lane, Rate: d.Rate, Timeout: d.Timeout,
 		Account: d.Account, Region: d.Region, Source: d.Rule, Target: d.Target, Cause: deliver.Cause(d.Cause),
 		Policy: deliver.Policy{MaxAttempts: d.MaxRetries + 1, MaxAge: d.MaxAge, RetryOn: []int{401, 407, 409, 429}, RetryAfter: true},
 	})

@@ -31,6 +31,7 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 	if s.outbox, err = deliver.New(ctx, deliver.Config{
 		DB: s.watch, Clock: s.clock, Secrets: root.For("deliveries"), Log: s.log,
 		AllowLocal: s.cfg.AllowLocalTargets, Relay: relay, Operator: s.identity.Operator,
+		Connect: s.credentials,
 	}); err != nil {
 		return err
 	}
@@ -46,7 +47,7 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 	}); err != nil {
 		return err
 	}
-	if err := s.openEvents(ctx); err != nil {
+	if err := s.openEvents(ctx, root); err != nil {
 		return err
 	}
 	s.alarms, err = alarms.New(ctx, alarms.Config{
