@@ -11,7 +11,7 @@ import (
 
 // sequencePause is the least time between two rounds of the sequencer. Under load, a round then gives many pages their
 // places with one commit; an idle server does not wait for it, nor does who waits for a follower.
-const sequencePause = 50 * time.Millisecond
+const sequencePause = 100 * time.Millisecond
 
 // maxSequence is how many pages one round takes.
 const maxSequence = 1024

@@ -41,7 +41,7 @@ func FuzzParse(f *testing.F) {
 			!s.signs("host") && !s.signs(":authority") || s.Presigned != (s.Expires > 0) || s.Expires > MaxExpires {
 			t.Errorf("accepted %v, %+q, presigned %v, expires %v", s, s.SignedHeaders, s.Presigned, s.Expires)
 		}
-		if err := s.Verify(r, hashOf(""), Key{1, 2, 3}, s.Time); err == nil {
+		if err := s.Verify(r, hashOf(""), newKey([32]byte{1, 2, 3}), s.Time); err == nil {
 			t.Error("verified with a key that nobody has")
 		} else if refusal := err.(*Error); refusal.Reason == Expired || refusal.Reason == NotYet {
 			t.Errorf("at its own time: %v", err)

@@ -64,7 +64,7 @@ func Sign(r *http.Request, payloadHash, accessKeyID, sessionToken string, key Ke
 	if err := c.stringToSign(r, s, payloadHash); err != nil {
 		return fmt.Errorf("sigv4: can't sign the request: %w", err)
 	}
-	signature := mac(key[:], c.buf)
+	signature := key.sign(nil, c.buf)
 	r.Header.Set("Authorization", algorithm+" Credential="+accessKeyID+"/"+s.scope+
 		", SignedHeaders="+s.SignedHeaders+", Signature="+hex.EncodeToString(signature))
 	return nil

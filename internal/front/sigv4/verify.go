@@ -4,14 +4,19 @@ import (
 	"crypto/hmac"
 	"crypto/sha256"
 	"fmt"
+	"hash"
 	"net/http"
+	"sync"
 	"time"
 )
 
 // A Key is a signing key: derived from a secret access key for one day, region and service. It is as secret as the
-// secret itself within that scope. It doesn't print, except as an unexported field of something printed with %v, where
+// secret itself within that scope. DeriveKey makes it. It doesn't print, except as an unexported field of something printed with %v, where
 // package fmt asks no methods.
-type Key [32]byte
+type Key struct {
+	bytes [sha256.Size]byte
+	macs  *sync.Pool // of HMACs under it: keyed once and used again, they save a third of a verification's
+}
 
 // DeriveKey derives the signing key for date (yyyymmdd), region and service from a secret access key, by the IAM User
 // Guide's "Derive a signing key". It takes a few microseconds; a server keeps the keys of a day.
@@ -20,7 +25,21 @@ func DeriveKey(secret, date, region, service string) Key {
 	for _, part := range [...]string{date, region, service, terminator} {
 		k = mac(k, []byte(part))
 	}
-	return Key(k)
+	return newKey([sha256.Size]byte(k))
+}
+
+func newKey(bytes [sha256.Size]byte) Key { return Key{bytes, new(sync.Pool)} }
+
+// sign appends the signature of text to dst, which may be text's own memory.
+func (k *Key) sign(dst, text []byte) []byte {
+	mac, ok := k.macs.Get().(hash.Hash)
+	if !ok {
+		mac = hmac.New(sha256.New, k.bytes[:])
+	}
+	defer k.macs.Put(mac)
+	mac.Reset()
+	mac.Write(text)
+	return mac.Sum(dst)
 }
 
 const hidden = "sigv4.Key(hidden)"
@@ -50,9 +69,7 @@ func (s *Signature) Verify(r *http.Request, payloadHash string, key Key, now tim
 	if err := c.stringToSign(r, s, payloadHash); err != nil {
 		return err
 	}
-	h := hmac.New(sha256.New, key[:])
-	h.Write(c.buf)
-	c.buf = h.Sum(c.buf[:0])
+	c.buf = key.sign(c.buf[:0], c.buf)
 	if !hmac.Equal(c.buf, s.mac[:]) { // in constant time
 		return refuse(Mismatch, textMismatch)
 	}

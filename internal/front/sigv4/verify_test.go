@@ -145,9 +145,9 @@ func TestEveryBitCounts(t *testing.T) {
 		bad := *s
 		bad.mac[bit/8] ^= 1 << (bit % 8)
 		wantReason(t, bad.Verify(r, hashOf(testBody), kmsKey(), signedAt), Mismatch)
-		key := kmsKey()
-		key[bit/8] ^= 1 << (bit % 8)
-		wantReason(t, s.Verify(r, hashOf(testBody), key, signedAt), Mismatch)
+		other := kmsKey().bytes
+		other[bit/8] ^= 1 << (bit % 8)
+		wantReason(t, s.Verify(r, hashOf(testBody), newKey(other), signedAt), Mismatch)
 	}
 }
 
@@ -182,7 +182,7 @@ func TestAge(t *testing.T) {
 			t.Fatal(err)
 		}
 		// With the wrong key a request of acceptable age is a mismatch. The zone of now makes no difference.
-		err = s.Verify(r, hashOf(testBody), Key{}, signedAt.Add(test.late).In(time.FixedZone("", 3600)))
+		err = s.Verify(r, hashOf(testBody), newKey([32]byte{}), signedAt.Add(test.late).In(time.FixedZone("", 3600)))
 		if want := cmp.Or(test.want, textMismatch); err == nil || err.Error() != want {
 			t.Errorf("%s, %v late: got %v, want %q", test.expires, test.late, err, want)
 		}
@@ -218,7 +218,7 @@ X-Amz-Date:20150830T123600Z
 func TestDeriveKey(t *testing.T) {
 	key := DeriveKey("wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY", "20120215", "us-east-1", "iam")
 	var hex string
-	for _, b := range key {
+	for _, b := range key.bytes {
 		hex += fmt.Sprintf("%02x", b)
 	}
 	if want := "f4780e2d9f65fa895f9c67b32ce1baf0b0d8a43505a000a1a9e090d414db404d"; hex != want {
@@ -243,7 +243,7 @@ func TestSecretsDontPrint(t *testing.T) {
 		printed = append(printed, fmt.Sprintf(verb, key), fmt.Sprintf(verb, &key), fmt.Sprintf(verb, struct{ K Key }{key}),
 			fmt.Sprintf(verb, s), fmt.Sprintf(verb, *s))
 	}
-	for _, secret := range []string{"token", fmt.Sprintf("%x", key[:4]), fmt.Sprintf("%X", key[:4]), fmt.Sprint(key[0], " ", key[1]), fmt.Sprint(key[0], ",", key[1])} {
+	for _, secret := range []string{"token", fmt.Sprintf("%x", key.bytes[:4]), fmt.Sprintf("%X", key.bytes[:4]), fmt.Sprint(key.bytes[0], " ", key.bytes[1]), fmt.Sprint(key.bytes[0], ",", key.bytes[1])} {
 		if i := slices.IndexFunc(printed, func(p string) bool { return strings.Contains(p, secret) }); i >= 0 {
 			t.Errorf("%q is in %q", secret, printed[i])
 		}
