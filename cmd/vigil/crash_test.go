@@ -44,23 +44,13 @@ func TestCrash(t *testing.T) {
 }
 
 func crash(t *testing.T, rounds int, dir string, open func() (store.DB, error), flags ...string) {
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 1))
-
 	told := &answers{requests: map[string]string{}}
-	for round := range rounds {
-		s := startVigil(t, dir, flags...)
-		ctx, cancel := context.WithCancel(context.Background())
-		var clients sync.WaitGroup
+	killAgainAndAgain(t, rounds, func() *process { return startVigil(t, dir, flags...) }, func(ctx context.Context, s *process, round int) (clients []func()) {
 		for client := range 12 {
-			clients.Go(func() { told.callUntilItFails(ctx, s.kms(), fmt.Sprintf("r%d-c%d", round, client)) })
+			clients = append(clients, func() { told.callUntilItFails(ctx, s.kms(), fmt.Sprintf("r%d-c%d", round, client)) })
 		}
-		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
-		s.kill(t)
-		cancel()
-		clients.Wait()
-	}
+		return clients
+	})
 	t.Logf("%d calls were answered over %d crashes", len(told.requests), rounds)
 
 	s := startVigil(t, dir, flags...)
@@ -69,6 +59,26 @@ func crash(t *testing.T, rounds int, dir string, open func() (store.DB, error), 
 	compareStates(t, s.kms(), history)
 	s.stop(t)
 	checkJournal(t, open)
+}
+
+// killAgainAndAgain starts a server and kills it at a random moment while clients call it until it is gone, as often as rounds says.
+func killAgainAndAgain(t *testing.T, rounds int, start func() *process, clients func(ctx context.Context, s *process, round int) []func()) {
+	t.Helper()
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 1))
+	for round := range rounds {
+		s := start()
+		ctx, cancel := context.WithCancel(t.Context())
+		var calling sync.WaitGroup
+		for _, call := range clients(ctx, s, round) {
+			calling.Go(call)
+		}
+		time.Sleep(time.Duration(random.IntN(400)) * time.Millisecond)
+		s.kill(t)
+		cancel()
+		calling.Wait()
+	}
 }
 
 // answers is what the clients were told, by the request's id.
@@ -205,6 +215,7 @@ func compareStates(t *testing.T, client *kms.Client, history []*vigil.Record) {
 // process is a server of its own.
 type process struct {
 	cmd     *exec.Cmd
+	dir     string
 	profile server.Profile
 }
 
@@ -226,7 +237,7 @@ func startVigil(t *testing.T, dir string, flags ...string) *process {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = cmd.Process.Kill() })
-	return &process{cmd, profile}
+	return &process{cmd, dir, profile}
 }
 
 func (p *process) kill(t *testing.T) {
@@ -248,14 +259,18 @@ func (p *process) stop(t *testing.T) {
 	}
 }
 
-func (p *process) kms() *kms.Client {
-	return kms.New(kms.Options{Region: p.profile.Region, BaseEndpoint: &p.profile.Endpoint, Credentials: credentials(p.profile), Retryer: aws.NopRetryer{}})
+// config is for clients that call once and say what came of it.
+func (p *process) config() aws.Config {
+	return aws.Config{Region: p.profile.Region, BaseEndpoint: &p.profile.Endpoint, Credentials: credentials(p.profile),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
 }
+
+func (p *process) kms() *kms.Client { return kms.NewFromConfig(p.config()) }
 
 // history is all that LookupEvents has, oldest first, but for the look-ups themselves.
 func (p *process) history(t *testing.T) []*vigil.Record {
 	t.Helper()
-	client := cloudtrail.New(cloudtrail.Options{Region: p.profile.Region, BaseEndpoint: &p.profile.Endpoint, Credentials: credentials(p.profile)})
+	client := cloudtrail.NewFromConfig(p.config())
 	var all []*vigil.Record
 	pages := cloudtrail.NewLookupEventsPaginator(client, &cloudtrail.LookupEventsInput{})
 	for pages.HasMorePages() {
