@@ -24,6 +24,7 @@ import (
 	"vigil/internal/metrics"
 	"vigil/internal/store"
 	"vigil/internal/store/sqlite"
+	"vigil/internal/store/storetest"
 )
 
 const (
@@ -35,9 +36,9 @@ const (
 // house is alarms on real metrics, databases and a journal, with a clock that can be moved. What alarms do is told to done.
 type house struct {
 	t       testing.TB
-	dir     string
+	place   string
 	clock   *clock.Movable
-	watch   store.DB
+	watch   *storetest.FaultDB
 	journal *journal.Journal
 	metrics *metrics.Metrics
 	alarms  *alarms.Alarms
@@ -45,11 +46,21 @@ type house struct {
 	close   func()
 }
 
-func open(t testing.TB, dir string, clk *clock.Movable) *house {
+// place is a new place for databases, and openPlace opens one of those that are there: SQLite's, unless TestPostgreSQL is running.
+var (
+	place     = func(t testing.TB) string { return t.TempDir() }
+	openPlace = openSQLite
+)
+
+func openSQLite(place, name string) (store.DB, error) {
+	return sqlite.Open(filepath.Join(place, name+".db"))
+}
+
+func open(t testing.TB, place string, clk *clock.Movable) *house {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	h := &house{t: t, dir: dir, clock: clk, watch: openDB(t, dir, "watch.db"), done: make(chan string, 100000)}
-	main := openDB(t, dir, "main.db")
+	h := &house{t: t, place: place, clock: clk, watch: storetest.NewFaultDB(openDB(t, place, "watch")), done: make(chan string, 100000)}
+	main := openDB(t, place, "main")
 	var err error
 	if h.journal, err = journal.Open(ctx, main, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
@@ -97,9 +108,9 @@ func open(t testing.TB, dir string, clk *clock.Movable) *house {
 	return h
 }
 
-func openDB(t testing.TB, dir, name string) store.DB {
+func openDB(t testing.TB, place, name string) store.DB {
 	t.Helper()
-	db, err := sqlite.Open(filepath.Join(dir, name))
+	db, err := openPlace(place, name)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -195,7 +206,7 @@ func (h *house) change(event, from, to string) {
 }
 
 func TestAnAlarmFires(t *testing.T) {
-	h := open(t, t.TempDir(), clock.NewMovable(0))
+	h := open(t, place(t), clock.NewMovable(0))
 	must[cloudwatch.PutMetricAlarmOutput](h, "PutMetricAlarm", plain("fires"))
 	h.change(h.wait(), "INSUFFICIENT_DATA", "OK") // evaluated at once
 	h.put(1)
@@ -235,7 +246,7 @@ func TestAnAlarmFires(t *testing.T) {
 }
 
 func TestWhatHappenedDuringAPauseIsMadeUpFor(t *testing.T) {
-	dir, clk := t.TempDir(), clock.NewMovable(0)
+	dir, clk := place(t), clock.NewMovable(0)
 	h := open(t, dir, clk)
 	must[cloudwatch.PutMetricAlarmOutput](h, "PutMetricAlarm", plain("paused"))
 	h.change(h.wait(), "INSUFFICIENT_DATA", "OK")
@@ -248,8 +259,64 @@ func TestWhatHappenedDuringAPauseIsMadeUpFor(t *testing.T) {
 	h.change(h.wait(), "ALARM", "OK")
 }
 
+// TestARestartInTheMiddleOfAnEvaluation has 150 alarms fire at one slot, which is more than one transaction has. The first succeeds, and the process
+// ends while the second fails. The rest is made up for by the next: each alarm fires once, with one message.
+func TestARestartInTheMiddleOfAnEvaluation(t *testing.T) {
+	const many = 150
+	dir, clk := place(t), clock.NewMovable(0)
+	h := open(t, dir, clk)
+	for i := range many {
+		must[cloudwatch.PutMetricAlarmOutput](h, "PutMetricAlarm", plain(fmt.Sprint("alarm-", i)))
+	}
+	for range many {
+		h.change(h.wait(), "INSUFFICIENT_DATA", "OK")
+	}
+	h.close()
+
+	h = open(t, dir, clk)
+	h.put(1)
+	for n := range 5 { // however long it takes to close
+		h.watch.FailUpdate(2+n, storetest.Failed)
+	}
+	clk.Advance(time.Minute)
+	fired := map[string]int{}
+	count := func() {
+		t.Helper()
+		message := strings.SplitN(h.wait(), "\n", 3)
+		if len(message) != 3 {
+			t.Fatalf("%q is no message", message)
+		}
+		fired[message[1]]++
+		h.change(h.wait(), "OK", "ALARM")
+	}
+	count()
+	h.close()
+	for len(h.done) > 0 {
+		count()
+	}
+	if len(fired) == many {
+		t.Fatal("no transaction failed")
+	}
+	before := len(fired)
+
+	h = open(t, dir, clk)
+	for len(fired) < many {
+		count()
+	}
+	h.close()
+	if len(h.done) > 0 {
+		t.Errorf("alarms did %d things more", len(h.done))
+	}
+	for name, n := range fired {
+		if n != 1 {
+			t.Errorf("%s: %d messages", name, n)
+		}
+	}
+	t.Logf("%d alarms fired before the restart", before)
+}
+
 func TestSetAlarmState(t *testing.T) {
-	h := open(t, t.TempDir(), clock.NewMovable(0))
+	h := open(t, place(t), clock.NewMovable(0))
 	in := plain("set")
 	in.AlarmActions = append(in.AlarmActions, topic+":gone")
 	must[cloudwatch.PutMetricAlarmOutput](h, "PutMetricAlarm", in)
@@ -267,7 +334,7 @@ func TestSetAlarmState(t *testing.T) {
 }
 
 func TestActionsThatAreDisabledAreNotDone(t *testing.T) {
-	h := open(t, t.TempDir(), clock.NewMovable(0))
+	h := open(t, place(t), clock.NewMovable(0))
 	must[cloudwatch.PutMetricAlarmOutput](h, "PutMetricAlarm", plain("quiet"))
 	h.change(h.wait(), "INSUFFICIENT_DATA", "OK")
 	must[cloudwatch.DisableAlarmActionsOutput](h, "DisableAlarmActions", &cloudwatch.DisableAlarmActionsInput{AlarmNames: []string{"quiet", "none"}})
@@ -279,7 +346,7 @@ func TestActionsThatAreDisabledAreNotDone(t *testing.T) {
 }
 
 func TestDescribeAndDelete(t *testing.T) {
-	h := open(t, t.TempDir(), clock.NewMovable(0))
+	h := open(t, place(t), clock.NewMovable(0))
 	for _, name := range []string{"b", "a", "c"} {
 		must[cloudwatch.PutMetricAlarmOutput](h, "PutMetricAlarm", plain(name))
 	}
@@ -321,7 +388,7 @@ func TestDescribeAndDelete(t *testing.T) {
 }
 
 func TestWhatIsNotBuiltIsRefused(t *testing.T) {
-	h := open(t, t.TempDir(), clock.NewMovable(0))
+	h := open(t, place(t), clock.NewMovable(0))
 	for name, change := range map[string]func(*cloudwatch.PutMetricAlarmInput){
 		"expressions":       func(in *cloudwatch.PutMetricAlarmInput) { in.Metrics = []types.MetricDataQuery{{Id: aws.String("m1")}} },
 		"anomaly":           func(in *cloudwatch.PutMetricAlarmInput) { in.ThresholdMetricId = aws.String("ad1") },
@@ -345,7 +412,7 @@ func TestWhatIsNotBuiltIsRefused(t *testing.T) {
 // BenchmarkEvaluate is all of 10,000 alarms, each on a metric of its own, evaluated at one slot.
 func BenchmarkEvaluate(b *testing.B) {
 	const many = 10000
-	h := open(b, b.TempDir(), clock.NewMovable(0))
+	h := open(b, place(b), clock.NewMovable(0))
 	var data []metrics.Datum
 	for i := range many {
 		d := metrics.Datum{Namespace: "Bench", Name: fmt.Sprint("m", i), Value: 1}
@@ -366,7 +433,7 @@ func BenchmarkEvaluate(b *testing.B) {
 		h.wait()
 	}
 	h.close()
-	h = open(b, h.dir, h.clock)
+	h = open(b, h.place, h.clock)
 	b.ResetTimer()
 	for b.Loop() {
 		if err := h.alarms.EvaluateAt(context.Background(), h.clock.Now().Truncate(time.Minute)); err != nil {
