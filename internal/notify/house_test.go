@@ -91,7 +91,7 @@ func openIn(t testing.TB, dir string, clk *clock.Movable) *house {
 	}))
 	h.notify, err = notify.New(ctx, notify.Config{
 		DB: h.main, Watch: h.watch, Clock: clk, Secrets: newWrapper(t), Journal: h.journal, Log: log,
-		Enqueue: h.enqueue, Endpoint: func() string { return h.endpoint.URL },
+		Enqueue: h.enqueue, Endpoint: func() string { return h.endpoint.URL }, Mail: true,
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -29,7 +29,7 @@ import (
 	"vigil/internal/store"
 )
 
-// Config is what Notify needs. All of it is required but Log.
+// Config is what Notify needs. All of it is required but Mail and Log.
 type Config struct {
 	DB      store.DB // of the configuration
 	Watch   store.DB // of the outbox
@@ -41,7 +41,9 @@ type Config struct {
 	Enqueue func(store.Tx, Delivery) error
 	// Endpoint is the URL at which subscribers reach this server, without a slash at its end: http://127.0.0.1:4599.
 	Endpoint func() string
-	Log      *slog.Logger
+	// Mail says that the outbox has a relay to hand mail to. Without one, a subscription by email is refused.
+	Mail bool
+	Log  *slog.Logger
 }
 
 // Wrapper encrypts secrets. What was wrapped with a context only unwraps with the same. It is used by many goroutines.

@@ -29,7 +29,7 @@ func (n *Notify) Subscribe(_ context.Context, c *call.Call, in *sns.SubscribeInp
 	if err != nil {
 		return nil, err
 	}
-	if err := checkEndpoint(*in.Protocol, text(in.Endpoint)); err != nil {
+	if err := n.checkEndpoint(*in.Protocol, text(in.Endpoint)); err != nil {
 		return nil, err
 	}
 	attributes := make(map[string]string)
@@ -101,8 +101,8 @@ func sameAttributes(has, given map[string]string) bool {
 	return len(given) == 0 || maps.Equal(normal(has), normal(given))
 }
 
-// checkEndpoint refuses an endpoint that is not of its protocol.
-func checkEndpoint(protocol, endpoint string) error {
+// checkEndpoint refuses an endpoint that is not of its protocol, and one that nothing could reach.
+func (n *Notify) checkEndpoint(protocol, endpoint string) error {
 	switch protocol {
 	case "http", "https":
 		u, err := url.Parse(endpoint)
@@ -116,6 +116,9 @@ func checkEndpoint(protocol, endpoint string) error {
 		a, err := mail.ParseAddress(endpoint)
 		if err != nil || a.Name != "" || a.Address != endpoint || strings.ContainsAny(endpoint, "\r\n\x00") {
 			return invalid("Email address")
+		}
+		if !n.config.Mail {
+			return invalid("Endpoint Reason: this server was given no relay for mail (--smtp-relay)")
 		}
 	case "sms", "sqs", "application", "lambda", "firehose":
 		return call.NotBuilt("A subscription by the protocol " + protocol)

@@ -43,7 +43,7 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 	}
 	if s.notify, err = notify.New(ctx, notify.Config{
 		DB: s.main, Watch: s.watch, Clock: s.clock, Secrets: root.For("notifications"), Journal: s.journal, Log: s.log,
-		Enqueue: s.enqueueNotification, Endpoint: s.publicURL,
+		Enqueue: s.enqueueNotification, Endpoint: s.publicURL, Mail: relay.Address != "",
 	}); err != nil {
 		return err
 	}
