@@ -14,16 +14,6 @@ import (
 	"vigil/internal/store"
 )
 
-// Principal is who signed a request.
-type Principal struct {
-	Type        string // as in a record's userIdentity: Root
-	ARN         string
-	Account     string
-	PrincipalID string
-	AccessKeyID string
-	UserName    string // IAM users only
-}
-
 // Call is one API call. It belongs to one goroutine.
 type Call struct {
 	Principal Principal
@@ -86,8 +76,13 @@ func (c *Call) Effect(fn func(store.Tx) error) {
 // Allow asks whether the caller may perform action, such as kms:Encrypt, on r, and returns nil or an AccessDeniedException
 // that says which policy is why.
 func (c *Call) Allow(action string, r policy.Resource, conditions policy.Context) error {
-	who := policy.Principal{Type: c.Principal.Type, ARN: c.Principal.ARN, Account: c.Principal.Account}
-	decision := policy.Decide(policy.Request{Principal: who, Action: action, Resource: r, Context: conditions})
+	decision := policy.Decide(policy.Request{
+		Principal:   c.Principal.policy(),
+		Permissions: c.Principal.Permissions,
+		Action:      action,
+		Resource:    r,
+		Context:     conditions,
+	})
 	if decision.Allowed {
 		return nil
 	}

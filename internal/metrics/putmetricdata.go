@@ -35,7 +35,9 @@ const (
 // are refused if one is wrong. The namespace AWS/ is AWS's. Times are kept to the second of a StorageResolution of 1, and otherwise to
 // the minute. Entities are not built.
 func (m *Metrics) PutMetricData(ctx context.Context, c *call.Call, in *cloudwatch.PutMetricDataInput) (*cloudwatch.PutMetricDataOutput, error) {
-	conditions := policy.Context{"cloudwatch:namespace": {aws.ToString(in.Namespace)}}
+	conditions := func(key string) ([]string, bool) {
+		return []string{aws.ToString(in.Namespace)}, key == "cloudwatch:namespace"
+	}
 	if err := c.Allow("cloudwatch:PutMetricData", policy.Resource{ARN: "*", Account: c.Account()}, conditions); err != nil {
 		return nil, err
 	}

@@ -2,12 +2,6 @@ package policy
 
 import "strings"
 
-// Types of principals, as a record's userIdentity names them.
-const (
-	typeRoot = "Root"
-	typeUser = "IAMUser"
-)
-
 // Reason says what a decision rests on.
 type Reason int
 
@@ -79,7 +73,7 @@ func decide(q *Request) Reason {
 		return OtherAccount
 	case q.Principal.Type == typeRoot:
 		return AllowedByResourcePolicy
-	case q.Principal.Type == typeUser && own:
+	case q.Principal.Type == "IAMUser" && own:
 		// In its own account, a user that the resource's policy names needs no identity-based policy.
 		return AllowedByResourcePolicy
 	}

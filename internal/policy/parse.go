@@ -8,12 +8,21 @@ import (
 
 // MalformedError says what is wrong with the text of a policy, in words that may be shown to who wrote it. They are AWS's
 // where AWS's are known.
-type MalformedError struct{ Message string }
+type MalformedError struct {
+	Message string // as AWS says it
+	Place   string // where, such as "Statement[0].Action" or "line 1, column 12"; may be empty
+}
 
-func (e *MalformedError) Error() string { return e.Message }
+// Error is the message with the place.
+func (e *MalformedError) Error() string {
+	if e.Place == "" {
+		return e.Message
+	}
+	return e.Message + " (" + e.Place + ")"
+}
 
 func malformed(format string, args ...any) error {
-	return &MalformedError{fmt.Sprintf(format, args...)}
+	return &MalformedError{Message: fmt.Sprintf(format, args...)}
 }
 
 // Versions of the policy language. The older one, which is meant when none is given, has no variables.
@@ -83,6 +92,7 @@ func parseStatements(n node, version string) (*Document, error) {
 			return nil, malformed("Statement IDs (SID) in a single policy must be unique. %q is there twice", s.sid)
 		}
 		sids[s.sid] = true
+		d.principals = append(d.principals, s.principals)
 		if !s.actions.given() || !s.resources.given() {
 			continue
 		}

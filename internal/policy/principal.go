@@ -19,6 +19,8 @@ type principalSet struct {
 type named struct {
 	kind string // AWS, Service, Federated or CanonicalUser
 	id   string // an ARN, a unique id, or a service's or provider's name
+	// unique is the unique id that whoever has the ARN must have, or empty when any does.
+	unique string
 }
 
 // allows reports whether an Allow statement with these principals speaks of p itself. An account stands for its root user; to
@@ -64,7 +66,7 @@ func (s *principalSet) hasARN(p *Principal) bool {
 // name exists is not asked. Wildcards have no place in a principal's name.
 func (s *principalSet) add(kind, id string) bool {
 	if kind != "AWS" {
-		s.named = append(s.named, named{kind, id})
+		s.named = append(s.named, named{kind: kind, id: id})
 		return principalForms[kind].MatchString(id)
 	}
 	switch {
@@ -73,7 +75,7 @@ func (s *principalSet) add(kind, id string) bool {
 	case accountForm.MatchString(id):
 		s.addAccount(id)
 	case uniqueIDForm.MatchString(id):
-		s.named = append(s.named, named{kind, id})
+		s.named = append(s.named, named{kind: kind, id: id})
 	default:
 		return s.addARN(id)
 	}
@@ -90,7 +92,7 @@ func (s *principalSet) addARN(id string) bool {
 		s.addAccount(a.Account)
 		return true
 	case a.Service == "iam" && identityForm.MatchString(a.Resource), a.Service == "sts" && sessionForm.MatchString(a.Resource):
-		s.named = append(s.named, named{"AWS", id})
+		s.named = append(s.named, named{kind: "AWS", id: id})
 		return true
 	}
 	return false
@@ -119,3 +121,36 @@ var (
 
 // principalKinds are the members that a Principal may have, for messages.
 const principalKinds = "AWS, Service, Federated, CanonicalUser"
+
+// Principals are the users, roles and sessions that the document names, by ARN or unique id, each once and in the order of the text. A service
+// checks with them that they exist. Accounts, services and providers are not among them.
+func (d *Document) Principals() []string {
+	var all []string
+	for _, s := range d.principals {
+		for i := range s.named {
+			if n := &s.named[i]; n.kind == "AWS" && !slices.Contains(all, n.id) {
+				all = append(all, n.id)
+			}
+		}
+	}
+	return all
+}
+
+// WithUniqueIDs is the document with the users and roles that it names by ARN tied to unique ids, given by ARN: who later gets the name of
+// one that was deleted is not meant. Names without an id stay as they are.
+func (d *Document) WithUniqueIDs(ids map[string]string) *Document {
+	tie := func(statements []statement) []statement {
+		tied := slices.Clone(statements)
+		for i := range tied {
+			s := &tied[i].principals
+			s.named = slices.Clone(s.named)
+			for j := range s.named {
+				s.named[j].unique = ids[s.named[j].id]
+			}
+		}
+		return tied
+	}
+	tied := *d
+	tied.denies, tied.allows = tie(d.denies), tie(d.allows)
+	return &tied
+}

@@ -3,6 +3,8 @@ package policy
 // Document is a policy of a resource, compiled: what it says is decided without parsing or allocating.
 // It does not change, and may be used by many goroutines.
 type Document struct {
+	kind       kind
+	principals []principalSet // of all statements
 	// The statements that can have an effect, in the order of the text.
 	denies, allows []statement
 }
