@@ -82,10 +82,10 @@ func checkCharacters(text string) error {
 	for i, r := range text {
 		switch {
 		case r == utf8.RuneError && !strings.HasPrefix(text[i:], string(utf8.RuneError)):
-			return malformed("This policy contains characters that are not valid UTF-8 (%s)", position(text, i))
+			return malformed(position(text, i), "This policy contains characters that are not valid UTF-8")
 		case r == '\t' || r == '\n' || r == '\r' || ' ' <= r && r <= '\u00ff':
 		default:
-			return malformed("This policy contains the character %U, which is not allowed (%s)", r, position(text, i))
+			return malformed(position(text, i), "This policy contains the character %U, which is not allowed", r)
 		}
 	}
 	return nil
@@ -94,13 +94,13 @@ func checkCharacters(text string) error {
 func invalidJSON(text string, err error) error {
 	var syntax *jsontext.SyntacticError
 	if !errors.As(err, &syntax) { // the text ends before the value does
-		return malformed("This policy contains invalid Json (%s)", position(text, len(text)))
+		return malformed(position(text, len(text)), "This policy contains invalid Json")
 	}
 	at := position(text, min(int(syntax.ByteOffset), len(text)))
 	if errors.Is(err, jsontext.ErrDuplicateName) {
-		return malformed("Syntax errors in policy: the field %s is there twice (%s)", syntax.JSONPointer.LastToken(), at)
+		return badSyntax("the field %s is there twice (%s)", syntax.JSONPointer.LastToken(), at)
 	}
-	return malformed("This policy contains invalid Json (%s)", at)
+	return malformed(at, "This policy contains invalid Json")
 }
 
 // position tells an offset in the way that editors do.

@@ -9,20 +9,25 @@ import (
 // MalformedError says what is wrong with the text of a policy, in words that may be shown to who wrote it. They are AWS's
 // where AWS's are known.
 type MalformedError struct {
-	Message string // as AWS says it
-	Place   string // where, such as "Statement[0].Action" or "line 1, column 12"; may be empty
+	Message string // what AWS says
+	full    string // with the place
 }
 
-// Error is the message with the place.
-func (e *MalformedError) Error() string {
-	if e.Place == "" {
-		return e.Message
+// Error is the message with the place in the policy.
+func (e *MalformedError) Error() string { return e.full }
+
+// malformed is an error with a place, such as Statement[0].Action.
+func malformed(place, format string, args ...any) error {
+	message := fmt.Sprintf(format, args...)
+	if place == "" {
+		return &MalformedError{message, message}
 	}
-	return e.Message + " (" + e.Place + ")"
+	return &MalformedError{message, message + " (" + place + ")"}
 }
 
-func malformed(format string, args ...any) error {
-	return &MalformedError{Message: fmt.Sprintf(format, args...)}
+// badSyntax is an error for which AWS has one text.
+func badSyntax(format string, args ...any) error {
+	return &MalformedError{"Syntax errors in policy.", "Syntax errors in policy: " + fmt.Sprintf(format, args...)}
 }
 
 // Versions of the policy language. The older one, which is meant when none is given, has no variables.
@@ -31,12 +36,13 @@ const (
 	version2012 = "2012-10-17"
 )
 
-// ParseKeyPolicy reads and compiles a key policy, in the grammar of the IAM user guide's "Grammar of the IAM JSON policy
-// language" and of the KMS developer guide's "Elements in a key policy". Its errors are *MalformedError.
-//
-// A statement without Action or Resource is accepted and has no effect, as in AWS KMS. Principals must have the form of one;
-// that they exist is not asked. Values of conditions are not looked at. The length of the text is the caller's to limit.
-func ParseKeyPolicy(text string) (*Document, error) {
+// parser reads the policy of one kind.
+type parser struct {
+	kind kind
+	with syntax // what texts may hold: no variables in the older version
+}
+
+func parse(text string, kind kind) (*Document, error) {
 	root, err := parseJSON(text)
 	if err != nil {
 		return nil, err
@@ -45,13 +51,18 @@ func ParseKeyPolicy(text string) (*Document, error) {
 	if err != nil {
 		return nil, err
 	}
-	version := version2008
+	p := parser{kind: kind, with: wildcards}
 	if n, ok := policy["Version"]; ok {
-		if version, err = n.string("Version"); err != nil {
+		version, err := n.string("Version")
+		if err != nil {
 			return nil, err
 		}
 		if version != version2008 && version != version2012 {
-			return nil, malformed("Syntax errors in policy: Version must be %s or %s", version2012, version2008)
+			return nil, &MalformedError{"The policy must contain a valid version string",
+				"Syntax errors in policy: Version must be " + version2012 + " or " + version2008}
+		}
+		if version == version2012 {
+			p.with |= variables
 		}
 	}
 	if n, ok := policy["Id"]; ok {
@@ -61,21 +72,21 @@ func ParseKeyPolicy(text string) (*Document, error) {
 	}
 	statements, ok := policy["Statement"]
 	if !ok {
-		return nil, malformed("Missing required field Statement")
+		return nil, malformed("", "Missing required field Statement")
 	}
-	return parseStatements(statements, version)
+	return p.statements(statements)
 }
 
-// parseStatements reads one statement, or an array of them.
-func parseStatements(n node, version string) (*Document, error) {
+// statements reads one statement, or an array of them.
+func (p *parser) statements(n node) (*Document, error) {
 	list := []node{n}
 	if n.kind == '[' {
 		list = n.items
 	}
 	if len(list) == 0 {
-		return nil, malformed("Syntax errors in policy: Statement is empty")
+		return nil, badSyntax("Statement is empty")
 	}
-	d := new(Document)
+	d := &Document{kind: p.kind}
 	sids := make(map[string]bool)
 	for i, n := range list {
 		where := fmt.Sprintf("Statement[%d]", i)
@@ -84,12 +95,13 @@ func parseStatements(n node, version string) (*Document, error) {
 		if err != nil {
 			return nil, err
 		}
-		s, err := parseStatement(where, fields, version)
+		s, err := p.statement(where, fields)
 		if err != nil {
 			return nil, err
 		}
 		if s.sid != "" && sids[s.sid] {
-			return nil, malformed("Statement IDs (SID) in a single policy must be unique. %q is there twice", s.sid)
+			return nil, &MalformedError{"Statement IDs (SID) in a single policy must be unique.",
+				fmt.Sprintf("Statement IDs (SID) in a single policy must be unique. %q is there twice", s.sid)}
 		}
 		sids[s.sid] = true
 		d.principals = append(d.principals, s.principals)
@@ -105,37 +117,39 @@ func parseStatements(n node, version string) (*Document, error) {
 	return d, nil
 }
 
-func parseStatement(where string, fields map[string]node, version string) (s statement, err error) {
+// plainSid is the form that IAM demands of a Sid. A key policy's may be any text.
+var plainSid = regexp.MustCompile(`^[0-9A-Za-z]*$`)
+
+func (p *parser) statement(where string, fields map[string]node) (s statement, err error) {
 	if n, ok := fields["Sid"]; ok {
 		if s.sid, err = n.string(where + ".Sid"); err != nil {
 			return s, err
 		}
+		if (p.kind == identityPolicy || p.kind == trustPolicy) && !plainSid.MatchString(s.sid) {
+			return s, malformed(where+".Sid", "Statement IDs (SID) must be alpha-numeric. Check that your input satisfies the regular "+
+				"expression [0-9A-Za-z]*")
+		}
 	}
 	effect, ok := fields["Effect"]
 	if !ok {
-		return s, malformed("Missing required field Effect (%s)", where)
+		return s, malformed(where, "Missing required field Effect")
 	}
 	if effect.kind != '"' || effect.text != "Allow" && effect.text != "Deny" {
-		return s, malformed("Syntax errors in policy: %s.Effect must be Allow or Deny", where)
+		return s, badSyntax("%s.Effect must be Allow or Deny", where)
 	}
-	if s.principals, err = parsePrincipals(where, fields); err != nil {
+	if s.principals, err = p.principals(where, fields); err != nil {
 		return s, err
 	}
-	if s.actions, err = parseActions(where, fields); err != nil {
+	if s.actions, err = p.actions(where, fields); err != nil {
 		return s, err
 	}
-	if s.resources, err = parseResources(where, fields, version); err != nil {
+	if s.resources, err = p.resources(where, fields); err != nil {
 		return s, err
 	}
-	s.unevaluated = s.resources.variable
 	if n, ok := fields["Condition"]; ok {
-		if s.conditions, err = parseConditions(where+".Condition", n); err != nil {
-			return s, err
-		}
-		// An operator without keys counts too: what it means is for the evaluation of conditions to say.
-		s.unevaluated = s.unevaluated || len(n.members) > 0
+		s.conditions, err = p.conditions(where+".Condition", n)
 	}
-	return s, nil
+	return s, err
 }
 
 // oneOf is the element name, or its opposite Not + name, whichever the statement has.
@@ -144,7 +158,7 @@ func oneOf(where string, fields map[string]node, name string) (n node, element s
 	opposite, not := fields["Not"+name]
 	switch {
 	case yes && not:
-		return node{}, "", false, malformed("Syntax errors in policy: %s has both %s and Not%s", where, name, name)
+		return node{}, "", false, badSyntax("%s has both %s and Not%s", where, name, name)
 	case yes:
 		return n, name, false, nil
 	case not:
@@ -153,72 +167,106 @@ func oneOf(where string, fields map[string]node, name string) (n node, element s
 	return node{}, "", false, nil
 }
 
-const invalidPrincipals = "Policy contains a statement with one or more invalid principals. "
-
-func parsePrincipals(where string, fields map[string]node) (s principalSet, err error) {
+func (p *parser) principals(where string, fields map[string]node) (s principalSet, err error) {
 	n, element, not, err := oneOf(where, fields, "Principal")
 	if err != nil {
 		return s, err
 	}
+	if p.kind == identityPolicy {
+		if element != "" {
+			return s, malformed(where, "Policy document should not specify a principal.")
+		}
+		return principalSet{everyone: true}, nil
+	}
 	s.not = not
 	switch {
 	case element == "" || n.kind == '{' && len(n.members) == 0:
-		return s, malformed("Policy contains a statement with no principal. (%s)", where)
+		return s, p.noPrincipal(where)
 	case n.kind == '"' && n.text == "*":
 		s.everyone = true
 		return s, nil
 	case n.kind != '{':
-		return s, malformed(invalidPrincipals+`%s.%s must be "*" or an object`, where, element)
+		return s, p.invalidPrincipal(element, n.text, fmt.Sprintf(`%s.%s must be "*" or an object`, where, element))
 	}
 	for _, m := range n.members {
 		place := where + "." + element + "." + m.name
 		if _, known := principalForms[m.name]; !known && m.name != "AWS" {
-			return s, malformed(invalidPrincipals+"%s is not one of %s", place, principalKinds)
+			return s, p.invalidPrincipal(m.name, m.value.text, fmt.Sprintf("%s is not one of %s", place, principalKinds))
 		}
 		ids, err := m.value.strings(place)
 		if err != nil {
 			return s, err
 		}
 		if len(ids) == 0 {
-			return s, malformed("Policy contains a statement with no principal. (%s)", place)
+			return s, p.noPrincipal(place)
 		}
 		for _, id := range ids {
 			if !s.add(m.name, id) {
-				return s, malformed(invalidPrincipals+"%s: %q", place, id)
+				return s, p.invalidPrincipal(m.name, id, fmt.Sprintf("%s: %q", place, id))
 			}
 		}
 	}
 	return s, nil
 }
 
+func (p *parser) noPrincipal(place string) error {
+	if p.kind == trustPolicy {
+		return malformed(place, "Missing required field Principal")
+	}
+	return malformed(place, "Policy contains a statement with no principal.")
+}
+
+// InvalidPrincipal is IAM's refusal of a trust policy that names, as kind (AWS, Service or Federated), someone who does not exist
+// or cannot be named.
+func InvalidPrincipal(kind, id string) *MalformedError {
+	text := fmt.Sprintf(`Invalid principal in policy: "%s":"%s"`, kind, id)
+	return &MalformedError{text, text}
+}
+
+func (p *parser) invalidPrincipal(kind, id, detail string) error {
+	if p.kind == trustPolicy {
+		return InvalidPrincipal(kind, id)
+	}
+	const message = "Policy contains a statement with one or more invalid principals."
+	return &MalformedError{message, message + " " + detail}
+}
+
 // vendorForm is the service's part of an action.
 var vendorForm = regexp.MustCompile(`^([A-Za-z0-9.-]+|\*)$`)
 
-func parseActions(where string, fields map[string]node) (s actionSet, err error) {
+func (p *parser) actions(where string, fields map[string]node) (s actionSet, err error) {
 	n, element, not, err := oneOf(where, fields, "Action")
-	if err != nil || element == "" {
-		return s, err
-	}
-	place := where + "." + element
-	texts, err := n.strings(place)
 	if err != nil {
 		return s, err
 	}
+	var texts []string
+	place := where
+	if element != "" {
+		place += "." + element
+		if texts, err = n.strings(place); err != nil {
+			return s, err
+		}
+	} else if p.kind == keyPolicy {
+		return s, nil
+	}
 	if len(texts) == 0 {
-		return s, malformed("Policy statement must contain actions. (%s)", place)
+		return s, malformed(place, "Policy statement must contain actions.")
 	}
 	for _, text := range texts {
 		vendor, name, found := strings.Cut(text, ":")
+		at := fmt.Sprintf("%s: %q", place, text)
 		switch {
+		case p.kind == trustPolicy && !strings.EqualFold(vendor, "sts"):
+			return s, malformed(at, "AssumeRole policy may only specify STS AssumeRole actions.")
 		case text == "*":
 		case !found:
-			return s, malformed("Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc. (%s: %q)", place, text)
+			return s, malformed(at, "Actions/Conditions must be prefaced by a vendor, e.g., iam, sdb, ec2, etc.")
 		case strings.Contains(name, ":"):
-			return s, malformed("Actions/Condition can contain only one colon. (%s: %q)", place, text)
+			return s, malformed(at, "Actions/Condition can contain only one colon.")
 		case !vendorForm.MatchString(vendor):
-			return s, malformed("Vendor %s is not valid (%s)", vendor, place)
+			return s, malformed(place, "Vendor %s is not valid", vendor)
 		}
-		s.patterns = append(s.patterns, compilePattern(text, true))
+		s.patterns = append(s.patterns, compileFolded(text))
 	}
 	s.not = not
 	return s, nil
@@ -226,26 +274,35 @@ func parseActions(where string, fields map[string]node) (s actionSet, err error)
 
 func (a *actionSet) given() bool { return len(a.patterns) > 0 }
 
-func parseResources(where string, fields map[string]node, version string) (s resourceSet, err error) {
+func (p *parser) resources(where string, fields map[string]node) (s resourceSet, err error) {
 	n, element, not, err := oneOf(where, fields, "Resource")
-	if err != nil || element == "" {
+	switch {
+	case err != nil:
 		return s, err
+	case p.kind == trustPolicy && element != "":
+		return s, malformed(where, "Has prohibited field %s", element)
+	case p.kind == trustPolicy: // it is the role's that has it
+		return resourceSet{patterns: []arnPattern{{any: true}}}, nil
 	}
-	place := where + "." + element
-	texts, err := n.strings(place)
-	if err != nil {
-		return s, err
+	var texts []string
+	place := where
+	if element != "" {
+		place += "." + element
+		if texts, err = n.strings(place); err != nil {
+			return s, err
+		}
+	} else if p.kind == keyPolicy {
+		return s, nil
 	}
 	if len(texts) == 0 {
-		return s, malformed("Policy statement must contain resources. (%s)", place)
+		return s, malformed(place, "Policy statement must contain resources.")
 	}
 	for _, text := range texts {
-		p, ok := compileARNPattern(text)
+		pattern, ok := compileARNPattern(text, p.with, wildcards)
 		if !ok {
-			return s, malformed(`Resource %s must be in ARN format or "*". (%s)`, text, place)
+			return s, malformed(place, `Resource %s must be in ARN format or "*".`, text)
 		}
-		s.patterns = append(s.patterns, p)
-		s.variable = s.variable || version == version2012 && strings.Contains(text, "${")
+		s.patterns = append(s.patterns, pattern)
 	}
 	s.not = not
 	return s, nil
@@ -253,31 +310,34 @@ func parseResources(where string, fields map[string]node, version string) (s res
 
 func (r *resourceSet) given() bool { return len(r.patterns) > 0 }
 
-func parseConditions(place string, n node) ([]condition, error) {
+func (p *parser) conditions(place string, n node) ([]condition, error) {
 	if n.kind != '{' {
-		return nil, malformed("Syntax errors in policy: %s must be an object", place)
+		return nil, badSyntax("%s must be an object", place)
 	}
 	var all []condition
-	for _, operator := range n.members {
-		form, ok := parseOperator(operator.name)
+	for _, member := range n.members {
+		op, form, ok := parseOperator(member.name)
 		if !ok {
-			return nil, malformed("Invalid Condition type : %s (%s)", operator.name, place)
+			return nil, malformed(place, "Invalid Condition type : %s", member.name)
 		}
-		place := place + "." + operator.name
-		if operator.value.kind != '{' {
-			return nil, malformed("Syntax errors in policy: %s must be an object", place)
+		place := place + "." + member.name
+		if member.value.kind != '{' {
+			return nil, badSyntax("%s must be an object", place)
 		}
-		for _, key := range operator.value.members {
+		for _, key := range member.value.members {
 			c := form
-			c.key = key.name
-			if text := c.overlyPermissive(); text != "" {
-				return nil, malformed("%s", text)
+			c.key = strings.ToLower(key.name)
+			if text := c.overlyPermissive(); text != "" && p.kind == keyPolicy {
+				return nil, malformed("", "%s", text)
 			}
 			values, err := key.value.scalars(place + "." + key.name)
 			if err != nil {
 				return nil, err
 			}
-			c.values = values
+			if p.kind == keyPolicy && onlyInIAM(c.key) {
+				c.key = noKey
+			}
+			c.take(op, values, p.with)
 			all = append(all, c)
 		}
 	}
@@ -287,7 +347,7 @@ func parseConditions(place string, n node) ([]condition, error) {
 // object is the members of an object by name, which must be among known.
 func (n node) object(place string, known ...string) (map[string]node, error) {
 	if n.kind != '{' {
-		return nil, malformed("Syntax errors in policy: %s must be an object", place)
+		return nil, badSyntax("%s must be an object", place)
 	}
 	members := make(map[string]node, len(n.members))
 	for _, m := range n.members {
@@ -296,7 +356,7 @@ func (n node) object(place string, known ...string) (map[string]node, error) {
 			ok = ok || name == m.name
 		}
 		if !ok {
-			return nil, malformed("Syntax errors in policy: %s has the unknown field %q", place, m.name)
+			return nil, badSyntax("%s has the unknown field %q", place, m.name)
 		}
 		members[m.name] = m.value
 	}
@@ -305,7 +365,7 @@ func (n node) object(place string, known ...string) (map[string]node, error) {
 
 func (n node) string(place string) (string, error) {
 	if n.kind != '"' {
-		return "", malformed("Syntax errors in policy: %s must be a string", place)
+		return "", badSyntax("%s must be a string", place)
 	}
 	return n.text, nil
 }
@@ -328,7 +388,7 @@ func (n node) texts(place, what, kinds string) ([]string, error) {
 	var texts []string
 	for _, item := range list {
 		if !strings.ContainsRune(kinds, rune(item.kind)) {
-			return nil, malformed("Syntax errors in policy: %s must hold %s only", place, what)
+			return nil, badSyntax("%s must hold %s only", place, what)
 		}
 		texts = append(texts, item.text)
 	}

@@ -3,11 +3,12 @@ package policy
 import (
 	"regexp"
 	"slices"
+	"strings"
 
 	"vigil/internal/arn"
 )
 
-// principalSet is Principal or NotPrincipal.
+// principalSet is Principal or NotPrincipal. An identity-based policy has none; who holds it is meant by everyone.
 type principalSet struct {
 	not      bool
 	everyone bool     // "*" or {"AWS": "*"}
@@ -23,25 +24,93 @@ type named struct {
 	unique string
 }
 
-// allows reports whether an Allow statement with these principals speaks of p itself. An account stands for its root user; to
-// others of the account it only passes the question on to their identity-based policies.
-func (s *principalSet) allows(p *Principal) bool {
+// reach is how directly a statement speaks of a caller. The less it does, the more of the caller's own policies must allow too:
+// see the IAM user guide's "How AWS enforcement code logic evaluates requests", under "resource-based policies".
+type reach uint8
+
+const (
+	nobody    reach = iota // not at all
+	delegated              // by its account, or as a federated user by its user: all of its own policies must allow
+	byRole                 // a session by its role: what bounds the session must allow
+	direct                 // by its own name, or as anybody
+)
+
+// reach is for an Allow statement. An account stands for its root user; to others of the account it passes the question on to
+// their own policies.
+func (s *principalSet) reach(p *Principal) reach {
 	if s.not {
-		return !s.everyone && !s.hasAccount(p) && !s.hasARN(p)
+		if s.everyone || s.hasAccount(p) || s.names(p) != nobody {
+			return nobody
+		}
+		return direct
 	}
-	if p.Type == typeRoot {
-		return s.everyone || s.hasAccount(p)
+	if s.everyone {
+		return direct
 	}
-	return s.everyone || s.hasARN(p)
+	if s.hasAccount(p) {
+		if p.Type == typeRoot {
+			return direct
+		}
+		return max(delegated, s.names(p))
+	}
+	return s.names(p)
 }
 
-// mayDeny reports whether a Deny statement with these principals applies to p. An account there stands for all who are in
-// it. NotPrincipal spares a user only when both the user and its account are listed.
-func (s *principalSet) mayDeny(p *Principal) bool {
-	if s.not {
-		return !s.everyone && (!s.hasAccount(p) || p.Type != typeRoot && !s.hasARN(p))
+// denies reports whether a Deny statement with these principals applies to p. An account there stands for all who are in it.
+// NotPrincipal spares a caller only when all that it is, is listed: its account and itself, and the role or user of a session.
+func (s *principalSet) denies(p *Principal) bool {
+	switch {
+	case !s.not:
+		return s.everyone || s.hasAccount(p) || s.names(p) != nobody
+	case s.everyone:
+		return false
+	case p.Account == "" || p.Type == typeRoot:
+		return !s.hasAccount(p) && s.names(p) == nobody
 	}
-	return s.everyone || s.hasAccount(p) || s.hasARN(p)
+	return !s.hasAccount(p) || !s.hasSelf(p) || p.Issuer != "" && !s.hasIssuer(p)
+}
+
+// names is how directly the principals that are not accounts name p.
+func (s *principalSet) names(p *Principal) reach {
+	most := nobody
+	for i := range s.named {
+		most = max(most, s.named[i].reach(p))
+	}
+	return most
+}
+
+func (n *named) reach(p *Principal) reach {
+	switch {
+	case n.kind == "Service" && p.Type == typeService && n.id == p.Service,
+		n.kind == "Federated" && p.Provider != "" && n.id == p.Provider,
+		n.isSelf(p):
+		return direct
+	case !n.isIssuer(p):
+		return nobody
+	case p.Type == typeFederated:
+		return delegated
+	}
+	return byRole
+}
+
+// isSelf reports whether p itself is named: a user, or a session by its own ARN.
+func (n *named) isSelf(p *Principal) bool {
+	if p.Issuer == "" && n.hasUniqueID(p) {
+		return true
+	}
+	return n.kind == "AWS" && n.unique == "" && p.ARN != "" && n.id == p.ARN
+}
+
+// isIssuer reports whether the role or user that p is a session of is named.
+func (n *named) isIssuer(p *Principal) bool {
+	if p.Issuer == "" {
+		return false
+	}
+	return n.hasUniqueID(p) || n.kind == "AWS" && n.unique == "" && n.id == p.Issuer
+}
+
+func (n *named) hasUniqueID(p *Principal) bool {
+	return n.kind == "AWS" && p.UniqueID != "" && (n.unique == p.UniqueID || n.id == p.UniqueID)
 }
 
 func (s *principalSet) hasAccount(p *Principal) bool {
@@ -53,13 +122,51 @@ func (s *principalSet) hasAccount(p *Principal) bool {
 	return false
 }
 
-func (s *principalSet) hasARN(p *Principal) bool {
-	for i := range s.named {
-		if n := &s.named[i]; n.kind == "AWS" && n.id == p.ARN {
-			return true
+func (s *principalSet) hasSelf(p *Principal) bool {
+	return slices.ContainsFunc(s.named, func(n named) bool { return n.isSelf(p) })
+}
+
+func (s *principalSet) hasIssuer(p *Principal) bool {
+	if strings.HasSuffix(p.Issuer, rootSuffix) {
+		return s.hasAccount(p)
+	}
+	return slices.ContainsFunc(s.named, func(n named) bool { return n.isIssuer(p) })
+}
+
+// rootSuffix ends the ARN of an account's root user.
+const rootSuffix = ":root"
+
+// Principals are the users, roles and sessions that the document names, by ARN or unique id, each once and in the order of the
+// text. A service checks with them that they exist. Accounts, services and providers are not among them.
+func (d *Document) Principals() []string {
+	var all []string
+	for _, s := range d.principals {
+		for i := range s.named {
+			if n := &s.named[i]; n.kind == "AWS" && !slices.Contains(all, n.id) {
+				all = append(all, n.id)
+			}
 		}
 	}
-	return false
+	return all
+}
+
+// WithUniqueIDs is the document with the users and roles that it names by ARN tied to unique ids, given by ARN: who later gets
+// the name of one that was deleted is not meant. Names without an id stay as they are.
+func (d *Document) WithUniqueIDs(ids map[string]string) *Document {
+	tie := func(statements []statement) []statement {
+		tied := slices.Clone(statements)
+		for i := range tied {
+			s := &tied[i].principals
+			s.named = slices.Clone(s.named)
+			for j := range s.named {
+				s.named[j].unique = ids[s.named[j].id]
+			}
+		}
+		return tied
+	}
+	tied := *d
+	tied.denies, tied.allows = tie(d.denies), tie(d.allows)
+	return &tied
 }
 
 // add adds a principal as the policy names it, and reports whether it is of a form that exists. Whether someone of that
@@ -121,36 +228,3 @@ var (
 
 // principalKinds are the members that a Principal may have, for messages.
 const principalKinds = "AWS, Service, Federated, CanonicalUser"
-
-// Principals are the users, roles and sessions that the document names, by ARN or unique id, each once and in the order of the text. A service
-// checks with them that they exist. Accounts, services and providers are not among them.
-func (d *Document) Principals() []string {
-	var all []string
-	for _, s := range d.principals {
-		for i := range s.named {
-			if n := &s.named[i]; n.kind == "AWS" && !slices.Contains(all, n.id) {
-				all = append(all, n.id)
-			}
-		}
-	}
-	return all
-}
-
-// WithUniqueIDs is the document with the users and roles that it names by ARN tied to unique ids, given by ARN: who later gets the name of
-// one that was deleted is not meant. Names without an id stay as they are.
-func (d *Document) WithUniqueIDs(ids map[string]string) *Document {
-	tie := func(statements []statement) []statement {
-		tied := slices.Clone(statements)
-		for i := range tied {
-			s := &tied[i].principals
-			s.named = slices.Clone(s.named)
-			for j := range s.named {
-				s.named[j].unique = ids[s.named[j].id]
-			}
-		}
-		return tied
-	}
-	tied := *d
-	tied.denies, tied.allows = tie(d.denies), tie(d.allows)
-	return &tied
-}
