@@ -87,7 +87,7 @@ func (n *number) compareSize(m *number) int {
 func parseDate(text string) (time.Time, bool) {
 	layout := time.RFC3339 // which takes fractions too
 	switch {
-	case len(text) == len("2006"):
+	case len(text) == len("2006") && allDigits(text):
 		layout = "2006"
 	case len(text) == len("2006-01") && text[4] == '-':
 		layout = "2006-01"
