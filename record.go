@@ -4,6 +4,9 @@ package vigil
 
 import (
 	"encoding/json"
+	"maps"
+	"slices"
+	"strconv"
 	"time"
 
 	jsonv2 "github.com/go-json-experiment/json"
@@ -57,7 +60,41 @@ type UserIdentity struct {
 	AccountID   string `json:"accountId,omitempty"`
 	AccessKeyID string `json:"accessKeyId,omitempty"`
 	UserName    string `json:"userName,omitempty"`
-	InvokedBy   string `json:"invokedBy,omitempty"`
+	// SessionContext says how temporary credentials were made; absent for long-term ones.
+	SessionContext *SessionContext `json:"sessionContext,omitempty"`
+	InvokedBy      string          `json:"invokedBy,omitempty"`
+	// IdentityProvider is who vouched for the caller of AssumeRoleWithWebIdentity.
+	IdentityProvider string `json:"identityProvider,omitempty"`
+}
+
+// SessionContext is the session of temporary credentials.
+type SessionContext struct {
+	SessionIssuer       *SessionIssuer       `json:"sessionIssuer,omitempty"`       // absent for GetSessionToken
+	WebIDFederationData *WebIDFederationData `json:"webIdFederationData,omitempty"` // absent unless a web identity made the session
+	Attributes          *SessionAttributes   `json:"attributes,omitempty"`
+	SourceIdentity      string               `json:"sourceIdentity,omitempty"`
+	EC2RoleDelivery     string               `json:"ec2RoleDelivery,omitempty"`
+}
+
+// SessionIssuer is whose permissions a session has.
+type SessionIssuer struct {
+	Type        string `json:"type,omitempty"` // Role, IAMUser or Root
+	PrincipalID string `json:"principalId,omitempty"`
+	ARN         string `json:"arn,omitempty"`
+	AccountID   string `json:"accountId,omitempty"`
+	UserName    string `json:"userName,omitempty"` // of the role or user
+}
+
+// WebIDFederationData is what a web identity's provider said.
+type WebIDFederationData struct {
+	FederatedProvider string            `json:"federatedProvider,omitempty"`
+	Attributes        map[string]string `json:"attributes,omitempty"`
+}
+
+// SessionAttributes are texts, as AWS writes them.
+type SessionAttributes struct {
+	CreationDate     string `json:"creationDate,omitempty"`     // 2006-01-02T15:04:05Z
+	MFAAuthenticated string `json:"mfaAuthenticated,omitempty"` // true or false
 }
 
 // Resource is something that the call touched.
@@ -135,8 +172,51 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 }
 
 func (u *UserIdentity) appendJSON(dst []byte) []byte {
-	return appendObject(dst, "type", u.Type, "principalId", u.PrincipalID, "arn", u.ARN, "accountId", u.AccountID,
-		"accessKeyId", u.AccessKeyID, "userName", u.UserName, "invokedBy", u.InvokedBy)
+	start := len(dst)
+	dst = appendOptional(dst, "type", u.Type)
+	dst = appendOptional(dst, "principalId", u.PrincipalID)
+	dst = appendOptional(dst, "arn", u.ARN)
+	dst = appendOptional(dst, "accountId", u.AccountID)
+	dst = appendOptional(dst, "accessKeyId", u.AccessKeyID)
+	dst = appendOptional(dst, "userName", u.UserName)
+	if u.SessionContext != nil {
+		dst = u.SessionContext.appendJSON(appendName(dst, "sessionContext"))
+	}
+	dst = appendOptional(dst, "invokedBy", u.InvokedBy)
+	dst = appendOptional(dst, "identityProvider", u.IdentityProvider)
+	return closeObject(dst, start)
+}
+
+func (c *SessionContext) appendJSON(dst []byte) []byte {
+	start := len(dst)
+	if i := c.SessionIssuer; i != nil {
+		dst = appendObject(appendName(dst, "sessionIssuer"), "type", i.Type, "principalId", i.PrincipalID, "arn", i.ARN,
+			"accountId", i.AccountID, "userName", i.UserName)
+	}
+	if c.WebIDFederationData != nil {
+		dst = c.WebIDFederationData.appendJSON(appendName(dst, "webIdFederationData"))
+	}
+	if a := c.Attributes; a != nil {
+		dst = appendObject(appendName(dst, "attributes"), "creationDate", a.CreationDate, "mfaAuthenticated", a.MFAAuthenticated)
+	}
+	dst = appendOptional(dst, "sourceIdentity", c.SourceIdentity)
+	dst = appendOptional(dst, "ec2RoleDelivery", c.EC2RoleDelivery)
+	return closeObject(dst, start)
+}
+
+func (w *WebIDFederationData) appendJSON(dst []byte) []byte {
+	start := len(dst)
+	dst = appendOptional(dst, "federatedProvider", w.FederatedProvider)
+	if w.Attributes != nil {
+		dst = appendName(dst, "attributes")
+		inner := len(dst)
+		for _, name := range slices.Sorted(maps.Keys(w.Attributes)) {
+			dst = appendString(append(dst, ','), name)
+			dst = appendString(append(dst, ':'), w.Attributes[name])
+		}
+		dst = closeObject(dst, inner)
+	}
+	return closeObject(dst, start)
 }
 
 func (r *Resource) appendJSON(dst []byte) []byte {
@@ -150,22 +230,31 @@ func (t *TLSDetails) appendJSON(dst []byte) []byte {
 
 // appendObject appends an object of the name, value pairs whose value is not empty.
 func appendObject(dst []byte, pairs ...string) []byte {
-	dst = append(dst, '{')
 	start := len(dst)
 	for i := 0; i < len(pairs); i += 2 {
 		dst = appendOptional(dst, pairs[i], pairs[i+1])
 	}
-	if len(dst) > start { // drop the comma before the first member
-		dst = append(dst[:start], dst[start+1:]...)
+	return closeObject(dst, start)
+}
+
+// closeObject makes an object of the members that were appended since start, each of which begins with a comma.
+func closeObject(dst []byte, start int) []byte {
+	if len(dst) == start {
+		return append(dst, "{}"...)
 	}
+	dst[start] = '{'
 	return append(dst, '}')
 }
 
-func appendMember(dst []byte, name, value string) []byte {
+// appendName begins a member.
+func appendName(dst []byte, name string) []byte {
 	dst = append(dst, ',', '"')
 	dst = append(dst, name...)
-	dst = append(dst, '"', ':')
-	return appendString(dst, value)
+	return append(dst, '"', ':')
+}
+
+func appendMember(dst []byte, name, value string) []byte {
+	return appendString(appendName(dst, name), value)
 }
 
 func appendOptional(dst []byte, name, value string) []byte {
@@ -176,18 +265,11 @@ func appendOptional(dst []byte, name, value string) []byte {
 }
 
 func appendBool(dst []byte, name string, value bool) []byte {
-	dst = append(dst, ',', '"')
-	dst = append(dst, name...)
-	if value {
-		return append(dst, `":true`...)
-	}
-	return append(dst, `":false`...)
+	return strconv.AppendBool(appendName(dst, name), value)
 }
 
 func appendRaw(dst []byte, name string, raw []byte) []byte {
-	dst = append(dst, ',', '"')
-	dst = append(dst, name...)
-	dst = append(dst, '"', ':')
+	dst = appendName(dst, name)
 	if raw == nil {
 		return append(dst, "null"...)
 	}

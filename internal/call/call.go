@@ -10,7 +10,6 @@ import (
 
 	"vigil"
 	"vigil/internal/arn"
-	"vigil/internal/policy"
 	"vigil/internal/store"
 )
 
@@ -25,12 +24,14 @@ type Call struct {
 	EventID   string
 	SourceIP  string
 	UserAgent string
+	Referer   string
 	TLS       *vigil.TLSDetails // nil over plain HTTP
 
 	resources []vigil.Resource
 	response  []pair
 	notes     []pair
 	effect    func(store.Tx) error
+	keys      []string // what conditions are told in the course of Allow
 }
 
 type pair struct{ name, value string }
@@ -71,22 +72,6 @@ func (c *Call) Effect(fn func(store.Tx) error) {
 		panic("call: a call has one effect")
 	}
 	c.effect = fn
-}
-
-// Allow asks whether the caller may perform action, such as kms:Encrypt, on r, and returns nil or an AccessDeniedException
-// that says which policy is why.
-func (c *Call) Allow(action string, r policy.Resource, conditions policy.Context) error {
-	decision := policy.Decide(policy.Request{
-		Principal:   c.Principal.policy(),
-		Permissions: c.Principal.Permissions,
-		Action:      action,
-		Resource:    r,
-		Context:     conditions,
-	})
-	if decision.Allowed {
-		return nil
-	}
-	return &Error{Code: "AccessDeniedException", Message: decision.Denial(), Status: 400}
 }
 
 // What the door needs to finish the call.

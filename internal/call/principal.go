@@ -1,6 +1,7 @@
 package call
 
 import (
+	"strings"
 	"time"
 
 	"vigil/internal/policy"
@@ -23,7 +24,11 @@ type Principal struct {
 	Service string
 	// Provider is who vouches for a web identity: the ARN of the OIDC provider, or a name such as accounts.google.com.
 	Provider string
+	// SourceARN is the resource for which an AWSService calls, such as a trail. aws:SourceArn and aws:SourceAccount.
+	SourceARN string
 }
+
+const typeService = "AWSService"
 
 // policy is the principal as policies speak of it.
 func (p *Principal) policy() policy.Principal {
@@ -31,10 +36,28 @@ func (p *Principal) policy() policy.Principal {
 	if p.Session != nil && p.Session.Issuer != nil {
 		who.Issuer = p.Session.Issuer.ARN
 	}
-	if p.Type == "AWSService" {
+	if p.Type == typeService {
 		who.Service = p.Service
 	}
 	return who
+}
+
+// via is the service that calls in the principal's name, or empty for a direct call.
+func (p *Principal) via() string {
+	if p.Type == typeService {
+		return ""
+	}
+	return p.Service
+}
+
+// tag is the value of a tag, whose key is in lower case.
+func (p *Principal) tag(key string) (string, bool) {
+	for name, value := range p.Tags {
+		if strings.EqualFold(name, key) {
+			return value, true
+		}
+	}
+	return "", false
 }
 
 // Session is what temporary credentials know of how they were made.

@@ -111,6 +111,7 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		EventID:   call.NewEventID(now),
 		SourceIP:  sourceIP(r),
 		UserAgent: r.UserAgent(),
+		Referer:   r.Referer(),
 		TLS:       tlsDetails(r),
 	}
 	in, out, err := d.perform(r.Context(), c, req, s, body)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/tls"
 	"net/http"
+	"strconv"
 
 	"vigil"
 	"vigil/internal/call"
@@ -13,15 +14,8 @@ import (
 // in is nil when the input could not be decoded.
 func appendRecord(dst []byte, c *call.Call, req *request, in, out any, e *call.Error) []byte {
 	r := vigil.Record{
-		EventVersion: vigil.RecordVersion,
-		UserIdentity: vigil.UserIdentity{
-			Type:        c.Principal.Type,
-			PrincipalID: c.Principal.PrincipalID,
-			ARN:         c.Principal.ARN,
-			AccountID:   c.Principal.Account,
-			AccessKeyID: c.Principal.AccessKeyID,
-			UserName:    c.Principal.UserName,
-		},
+		EventVersion:        vigil.RecordVersion,
+		UserIdentity:        userIdentity(&c.Principal),
 		EventTime:           c.Time,
 		EventSource:         req.service.EventSource,
 		EventName:           c.Operation,
@@ -55,6 +49,46 @@ func appendRecord(dst []byte, c *call.Call, req *request, in, out any, e *call.E
 		}
 	}
 	return r.AppendJSON(dst)
+}
+
+// userIdentity says who called, as the CloudTrail user guide's "CloudTrail userIdentity element" has it.
+func userIdentity(p *call.Principal) vigil.UserIdentity {
+	u := vigil.UserIdentity{
+		Type:        p.Type,
+		PrincipalID: p.PrincipalID,
+		ARN:         p.ARN,
+		AccountID:   p.Account,
+		AccessKeyID: p.AccessKeyID,
+		UserName:    p.UserName,
+		InvokedBy:   p.Service,
+	}
+	switch p.Type {
+	case "WebIdentityUser": // who has no credentials yet
+		u.IdentityProvider = p.Provider
+	case "AWSService": // only says which
+		return vigil.UserIdentity{Type: p.Type, InvokedBy: p.Service}
+	}
+	if p.Session != nil {
+		u.SessionContext = sessionContext(p.Session)
+	}
+	return u
+}
+
+func sessionContext(s *call.Session) *vigil.SessionContext {
+	c := &vigil.SessionContext{
+		Attributes: &vigil.SessionAttributes{
+			CreationDate:     s.Created.UTC().Format("2006-01-02T15:04:05Z"),
+			MFAAuthenticated: strconv.FormatBool(s.MFA),
+		},
+		SourceIdentity: s.SourceIdentity,
+	}
+	if i := s.Issuer; i != nil {
+		c.SessionIssuer = &vigil.SessionIssuer{Type: i.Type, PrincipalID: i.PrincipalID, ARN: i.ARN, AccountID: i.Account, UserName: i.UserName}
+	}
+	if s.FederatedProvider != "" {
+		c.WebIDFederationData = &vigil.WebIDFederationData{FederatedProvider: s.FederatedProvider, Attributes: s.FederatedAttributes}
+	}
+	return c
 }
 
 // orNull is nil for the text null, which is how a record says that there is nothing to write.
