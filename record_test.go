@@ -42,6 +42,25 @@ func TestDocumentedRecords(t *testing.T) {
 	}
 }
 
+// Identities in the shapes that AWS records, most of them of sessions, come out as they went in, byte for byte.
+func TestRecordedIdentities(t *testing.T) {
+	text, err := os.ReadFile("testdata/identities.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(text)) {
+		line = strings.TrimSpace(line)
+		r, err := vigil.ParseRecord([]byte(`{"eventTime":"2026-01-01T00:00:00Z","userIdentity":` + line + `}`))
+		if err != nil {
+			t.Errorf("%s: %v", line, err)
+			continue
+		}
+		if written := string(r.AppendJSON(nil)); !strings.Contains(written, `"userIdentity":`+line+`,"eventTime"`) {
+			t.Errorf("%s\ncame out in\n%s", line, written)
+		}
+	}
+}
+
 func value(t *testing.T, text []byte) (v any) {
 	t.Helper()
 	if err := json.Unmarshal(text, &v); err != nil {
