@@ -413,7 +413,7 @@ func document(t *testing.T, statements []refStatement, parse func(string) (*poli
 
 // FuzzDecide compares the compiled evaluator with the reference one.
 func FuzzDecide(f *testing.F) {
-	for seed := range 64 {
+	for seed := range 500 {
 		var text []byte
 		x := uint32(seed)*2654435761 + 1
 		for range 120 {
