@@ -1,8 +1,14 @@
 // Package keycrypt turns key material, an algorithm and a context into bytes. It is pure: it keeps nothing,
 // reads nothing but the system's random source, and knows of no key but the one it is given.
 //
-// All of its cryptography is the standard library's, so that a FIPS 140-3 build is a build flag.
+// Its cryptography is the standard library's wherever that has the algorithm, so that a FIPS 140-3 build is a build flag;
+// ML-DSA, ML-KEM-512, secp256k1 and SM2 are of modules that are kept.
 // docs/formats/ciphertext.md describes every byte it writes.
+//
+//   - spec.go      the kinds of key: making and importing their material
+//   - encrypt.go   symmetric encryption, in the form of blob.go; mac.go
+//   - pair.go, der.go   what a key pair is, and how it is written
+//   - sign.go, publicencrypt.go   what key pairs do; rsa.go, ecdsa.go, … how each kind does it
 package keycrypt
 
 import (
@@ -32,16 +38,23 @@ type Material struct {
 	idHex  string
 	secret func() []byte // a function because fmt and encoders look into everything else, pointers too
 	macs   *sync.Pool    // of HMACs under the secret, for expand
+	pair   func() (keyPair, error)
 }
 
 // IDSize is the size of a material's id in bytes. As text it is twice as long.
 const IDSize = sha256.Size
 
-// New is the material of the key with this id whose secret is given. The secret is copied.
+// New is the material of the key with this id whose secret is given: what Secret returned of it once. The secret is copied.
+// That of an asymmetric key is its PKCS #8, which is read when the material is used first.
 func New(keyID string, value []byte) *Material {
 	id := materialID(keyID, value)
 	value = bytes.Clone(value)
-	return &Material{id: id, idHex: hex.EncodeToString(id[:]), secret: func() []byte { return value }, macs: new(sync.Pool)}
+	return &Material{
+		id: id, idHex: hex.EncodeToString(id[:]),
+		secret: func() []byte { return value },
+		macs:   new(sync.Pool),
+		pair:   sync.OnceValues(func() (keyPair, error) { return parsePair(value) }),
+	}
 }
 
 // Generate makes new material of size bytes for the key with this id.
