@@ -4,7 +4,6 @@ package kms
 
 import (
 	"context"
-	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -29,6 +28,9 @@ func (k *KMS) CreateKey(_ context.Context, c *call.Call, in *kms.CreateKeyInput)
 	made := newKey(c, in)
 	document, err := initialPolicy(c, made, in)
 	if err != nil {
+		return nil, err
+	}
+	if made.current, err = keycrypt.GenerateKey(made.ref.id, keycrypt.Spec(made.spec)); err != nil {
 		return nil, err
 	}
 	insert, err := k.insertKey(made, document, in.Tags)
@@ -86,7 +88,7 @@ func checkCreateKey(in *kms.CreateKeyInput) error {
 		return call.Errorf("ValidationException",
 			"You must specify a KeyUsage value for all KMS keys except for symmetric encryption keys.")
 	}
-	if !slices.Contains(usages[in.KeySpec], in.KeyUsage) {
+	if _, fits := algorithmsOf[specUsage{in.KeySpec, in.KeyUsage}]; !fits {
 		return call.Errorf("ValidationException", "KeyUsage %s is not compatible with KeySpec %s", in.KeyUsage, in.KeySpec)
 	}
 	if err := checkText("description", *in.Description); err != nil {
@@ -95,10 +97,7 @@ func checkCreateKey(in *kms.CreateKeyInput) error {
 	if err := checkTags(in.Tags); err != nil {
 		return err
 	}
-	_, built := specs[in.KeySpec]
 	switch {
-	case !built:
-		return call.NotBuilt("KeySpec " + string(in.KeySpec))
 	case in.Origin != types.OriginTypeAwsKms:
 		return call.NotBuilt("Origin " + string(in.Origin))
 	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
@@ -120,7 +119,6 @@ func newKey(c *call.Call, in *kms.CreateKeyInput) *key {
 		state:       types.KeyStateEnabled,
 		description: *in.Description,
 		created:     fromMillis(toMillis(c.Time)),
-		current:     keycrypt.Generate(ref.id, specs[in.KeySpec].size),
 	}
 	made.text = made.arn.String()
 	return made

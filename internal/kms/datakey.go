@@ -70,7 +70,7 @@ func (k *key) dataKeySize(operation string, spec types.DataKeySpec, bytes *int32
 	if (spec == "") == (bytes == nil) {
 		return 0, call.Errorf("ValidationException", "Please specify either number of bytes or key spec.")
 	}
-	if err := k.ready(operation, types.KeyUsageTypeEncryptDecrypt); err != nil {
+	if err := k.makesDataKeys(operation); err != nil {
 		return 0, err
 	}
 	switch {

@@ -15,8 +15,8 @@ import (
 	"vigil/internal/store"
 )
 
-// Decrypt decrypts what Encrypt, GenerateDataKey and GenerateDataKeyWithoutPlaintext made. The ciphertext tells the
-// key; a caller who names one too wants no other to be used.
+// Decrypt decrypts what Encrypt and the operations that make data keys and data key pairs made. The ciphertext tells the
+// key; a caller who names one too wants no other to be used. That of a key pair does not: the caller must name the key.
 func (k *KMS) Decrypt(ctx context.Context, c *call.Call, in *kms.DecryptInput) (*kms.DecryptOutput, error) {
 	in.EncryptionAlgorithm = orSymmetric(in.EncryptionAlgorithm)
 	s := source{in.CiphertextBlob, in.KeyId, "keyId", in.EncryptionAlgorithm, in.EncryptionContext, in.DryRun, in.DryRunModifiers}
@@ -34,11 +34,11 @@ func (k *KMS) Decrypt(ctx context.Context, c *call.Call, in *kms.DecryptInput) (
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	c.Note("keyMaterialId", material)
+	noteMaterial(c, "keyMaterialId", material)
 	return &kms.DecryptOutput{
 		EncryptionAlgorithm: in.EncryptionAlgorithm,
 		KeyId:               &key.text,
-		KeyMaterialId:       &material,
+		KeyMaterialId:       orNil(material),
 		Plaintext:           plaintext,
 	}, nil
 }
@@ -58,34 +58,34 @@ func (k *KMS) ReEncrypt(ctx context.Context, c *call.Call, in *kms.ReEncryptInpu
 	if err != nil {
 		return nil, err
 	}
-	if err := to.ready(c.Operation, types.KeyUsageTypeEncryptDecrypt); err != nil {
+	if err := to.encrypts(c.Operation, in.DestinationEncryptionAlgorithm, in.DestinationEncryptionContext); err != nil {
 		return nil, err
 	}
-	if err := to.encryptsWith(in.DestinationEncryptionAlgorithm); err != nil {
-		return nil, err
-	}
-	plaintext, material, err := from.open(s)
+	plaintext, fromMaterial, err := from.open(s)
 	if err != nil {
 		return nil, err
 	}
 	defer clear(plaintext)
+	if err := to.fits(in.DestinationEncryptionAlgorithm, len(plaintext)); err != nil {
+		return nil, err
+	}
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	blob, err := to.current.Encrypt(to.text, plaintext, in.DestinationEncryptionContext)
+	blob, toMaterial, err := to.encrypt(in.DestinationEncryptionAlgorithm, plaintext, in.DestinationEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
-	c.Note("sourceKeyMaterialId", material)
-	c.Note("destinationKeyMaterialId", to.current.ID())
+	noteMaterial(c, "sourceKeyMaterialId", fromMaterial)
+	noteMaterial(c, "destinationKeyMaterialId", toMaterial)
 	return &kms.ReEncryptOutput{
 		CiphertextBlob:                 blob,
 		DestinationEncryptionAlgorithm: in.DestinationEncryptionAlgorithm,
-		DestinationKeyMaterialId:       new(to.current.ID()),
+		DestinationKeyMaterialId:       orNil(toMaterial),
 		KeyId:                          &to.text,
 		SourceEncryptionAlgorithm:      in.SourceEncryptionAlgorithm,
 		SourceKeyId:                    &from.text,
-		SourceKeyMaterialId:            &material,
+		SourceKeyMaterialId:            orNil(fromMaterial),
 	}, nil
 }
 
@@ -100,6 +100,11 @@ type source struct {
 	modifiers []types.DryRunModifierType
 }
 
+// symmetric says that the ciphertext is of the form that names its key.
+func (s *source) symmetric() bool {
+	return s.algorithm == types.EncryptionAlgorithmSpecSymmetricDefault
+}
+
 // ignored says that the caller only asks for permission: DryRun with IGNORE_CIPHERTEXT.
 func (s *source) ignored() bool {
 	return slices.Contains(s.modifiers, types.DryRunModifierTypeIgnoreCiphertext)
@@ -111,7 +116,7 @@ func (s *source) validate() error {
 	switch {
 	case len(s.modifiers) > 0 && (s.dryRun == nil || !*s.dryRun):
 		return call.Errorf("ValidationException", "DryRunModifiers can only be specified when DryRun is true.")
-	case s.ignored() && s.keyID == nil:
+	case (s.ignored() || !s.symmetric()) && s.keyID == nil:
 		return call.Errorf("ValidationException", null, s.member)
 	case !s.ignored() && len(s.blob) == 0:
 		return call.Errorf("ValidationException", null, "ciphertextBlob")
@@ -134,17 +139,17 @@ func (k *KMS) sourceKey(ctx context.Context, c *call.Call, s source, a access, g
 	if err != nil {
 		return nil, err
 	}
-	if err := found.ready(c.Operation, types.KeyUsageTypeEncryptDecrypt); err != nil {
-		return nil, err
-	}
-	return found, found.encryptsWith(s.algorithm)
+	return found, found.encrypts(c.Operation, s.algorithm, s.context)
 }
 
 // namedKeyOfBlob is the key that the caller names, if it is the one that the ciphertext names. A key id
 // alone is enough for a key of another account, because the ciphertext has the rest of the ARN.
 func (k *KMS) namedKeyOfBlob(ctx context.Context, c *call.Call, s source, a access, grantTokens ...string) (*key, error) {
-	header, parseErr := keycrypt.ParseBlob(s.blob)
 	name := *s.keyID
+	if s.ignored() || !s.symmetric() { // there is no ciphertext, or none of the form that names its key
+		return k.authorize(ctx, c, &name, a, grantTokens...)
+	}
+	header, parseErr := keycrypt.ParseBlob(s.blob)
 	if target, ok := parseARN(header.KeyARN); ok && isKeyID(name) && target.Resource == "key/"+name && target.Region == c.Region {
 		name = header.KeyARN
 	}
@@ -152,8 +157,6 @@ func (k *KMS) namedKeyOfBlob(ctx context.Context, c *call.Call, s source, a acce
 	switch {
 	case err != nil:
 		return nil, err
-	case s.ignored() || s.algorithm != types.EncryptionAlgorithmSpecSymmetricDefault:
-		return found, nil // there is no ciphertext, or none of the form that names its key
 	case parseErr != nil:
 		return nil, invalidCiphertext()
 	case header.KeyARN != found.text:
@@ -199,10 +202,15 @@ func noKeyForBlob(c *call.Call, target arn.ARN, a access) error {
 		"does not exist in this region, or you are not allowed to access.")
 }
 
-// open decrypts, and returns the id of the material that it took. A ciphertext that is to be ignored opens to nothing.
+// open decrypts, and returns the id of the material that it took if the key is symmetric. A ciphertext that is to be
+// ignored opens to nothing.
 func (k *key) open(s source) (plaintext []byte, materialID string, err error) {
 	if s.ignored() {
 		return nil, "", nil
+	}
+	if asymmetric(k.spec) {
+		plaintext, err = k.openPublic(s)
+		return plaintext, "", err
 	}
 	header, err := keycrypt.ParseBlob(s.blob)
 	if err != nil {
@@ -217,6 +225,14 @@ func (k *key) open(s source) (plaintext []byte, materialID string, err error) {
 		return nil, "", invalidCiphertext()
 	}
 	return plaintext, header.MaterialID, err
+}
+
+// orNil is a member of an output that is absent when it is empty.
+func orNil(s string) *string {
+	if s == "" {
+		return nil
+	}
+	return &s
 }
 
 func invalidCiphertext() error { return call.Errorf("InvalidCiphertextException", "") }

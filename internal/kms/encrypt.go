@@ -9,27 +9,28 @@ import (
 	"vigil/internal/call"
 )
 
-// Encrypt encrypts up to 4096 bytes under a key. The ciphertext names the key.
+// Encrypt encrypts under a key: up to 4096 bytes if it is symmetric, and then the ciphertext names the key; fewer if it is
+// a key pair.
 func (k *KMS) Encrypt(ctx context.Context, c *call.Call, in *kms.EncryptInput) (*kms.EncryptOutput, error) {
 	in.EncryptionAlgorithm = orSymmetric(in.EncryptionAlgorithm)
 	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Encrypt"), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
-	if err := key.ready(c.Operation, types.KeyUsageTypeEncryptDecrypt); err != nil {
+	if err := key.encrypts(c.Operation, in.EncryptionAlgorithm, in.EncryptionContext); err != nil {
 		return nil, err
 	}
-	if err := key.encryptsWith(in.EncryptionAlgorithm); err != nil {
+	if err := key.fits(in.EncryptionAlgorithm, len(in.Plaintext)); err != nil {
 		return nil, err
 	}
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	blob, err := key.current.Encrypt(key.text, in.Plaintext, in.EncryptionContext)
+	blob, material, err := key.encrypt(in.EncryptionAlgorithm, in.Plaintext, in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}
-	c.Note("keyMaterialId", key.current.ID())
+	noteMaterial(c, "keyMaterialId", material)
 	return &kms.EncryptOutput{
 		CiphertextBlob:      blob,
 		EncryptionAlgorithm: in.EncryptionAlgorithm,
@@ -43,6 +44,13 @@ func orSymmetric(algorithm types.EncryptionAlgorithmSpec) types.EncryptionAlgori
 		return types.EncryptionAlgorithmSpecSymmetricDefault
 	}
 	return algorithm
+}
+
+// noteMaterial puts the id of a symmetric key's material into the record.
+func noteMaterial(c *call.Call, name, id string) {
+	if id != "" {
+		c.Note(name, id)
+	}
 }
 
 // dryRun ends a call that only asked whether it would succeed. It comes after all that can refuse the call.

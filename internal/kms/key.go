@@ -1,7 +1,6 @@
 package kms
 
 import (
-	"crypto"
 	"errors"
 	"fmt"
 	"slices"
@@ -75,59 +74,17 @@ func (k *key) metadata() *types.KeyMetadata {
 	if !k.deletion.IsZero() {
 		m.DeletionDate = new(k.deletion)
 	}
-	switch spec := specs[k.spec]; k.usage {
-	case types.KeyUsageTypeEncryptDecrypt:
-		m.EncryptionAlgorithms = []types.EncryptionAlgorithmSpec{types.EncryptionAlgorithmSpecSymmetricDefault}
+	can := k.algorithms()
+	m.EncapsulationAlgorithms = can.encapsulation
+	m.EncryptionAlgorithms = can.encryption
+	m.KeyAgreementAlgorithms = can.agreement
+	m.MacAlgorithms = can.mac
+	m.SigningAlgorithms = can.signing
+	if k.spec == types.KeySpecSymmetricDefault {
 		m.CurrentKeyMaterialId = new(k.current.ID())
-	case types.KeyUsageTypeGenerateVerifyMac:
-		m.MacAlgorithms = []types.MacAlgorithmSpec{spec.mac}
 	}
 	return m
 }
-
-// spec is a kind of key that is built.
-type spec struct {
-	size int // of its material, in bytes
-	mac  types.MacAlgorithmSpec
-	hash crypto.Hash // of mac
-}
-
-var specs = map[types.KeySpec]spec{
-	types.KeySpecSymmetricDefault: {size: keycrypt.SizeSymmetric},
-	types.KeySpecHmac224:          {keycrypt.SizeHMAC224, types.MacAlgorithmSpecHmacSha224, crypto.SHA224},
-	types.KeySpecHmac256:          {keycrypt.SizeHMAC256, types.MacAlgorithmSpecHmacSha256, crypto.SHA256},
-	types.KeySpecHmac384:          {keycrypt.SizeHMAC384, types.MacAlgorithmSpecHmacSha384, crypto.SHA384},
-	types.KeySpecHmac512:          {keycrypt.SizeHMAC512, types.MacAlgorithmSpecHmacSha512, crypto.SHA512},
-}
-
-// usages are what AWS KMS lets keys of each spec be for, of those that are not built too: see the KMS developer guide's
-// "Key spec reference".
-var usages = func() map[types.KeySpec][]types.KeyUsageType {
-	const (
-		encrypt, sign = types.KeyUsageTypeEncryptDecrypt, types.KeyUsageTypeSignVerify
-		mac, agree    = types.KeyUsageTypeGenerateVerifyMac, types.KeyUsageTypeKeyAgreement
-		encapsulate   = types.KeyUsageType("ENCAPSULATE_DECAPSULATE")
-	)
-	m := make(map[types.KeySpec][]types.KeyUsageType)
-	for _, row := range []struct {
-		usages []types.KeyUsageType
-		specs  []types.KeySpec
-	}{
-		{[]types.KeyUsageType{encrypt}, []types.KeySpec{"SYMMETRIC_DEFAULT"}},
-		{[]types.KeyUsageType{mac}, []types.KeySpec{"HMAC_224", "HMAC_256", "HMAC_384", "HMAC_512"}},
-		{[]types.KeyUsageType{encrypt, sign}, []types.KeySpec{"RSA_2048", "RSA_3072", "RSA_4096"}},
-		{[]types.KeyUsageType{sign, agree}, []types.KeySpec{"ECC_NIST_P256", "ECC_NIST_P384", "ECC_NIST_P521"}},
-		{[]types.KeyUsageType{sign}, []types.KeySpec{"ECC_SECG_P256K1", "ECC_NIST_EDWARDS25519"}},
-		{[]types.KeyUsageType{sign}, []types.KeySpec{"ML_DSA_44", "ML_DSA_65", "ML_DSA_87"}},
-		{[]types.KeyUsageType{encapsulate}, []types.KeySpec{"ML_KEM_512", "ML_KEM_768", "ML_KEM_1024"}},
-		{[]types.KeyUsageType{encrypt, sign, agree}, []types.KeySpec{"SM2"}},
-	} {
-		for _, spec := range row.specs {
-			m[spec] = row.usages
-		}
-	}
-	return m
-}()
 
 // ready says whether the key can do what a cryptographic operation asks of it: its usage first, then its state, which
 // is the order in which AWS KMS answers.
@@ -148,14 +105,6 @@ func (k *key) changeable(state types.KeyState) error {
 		return call.Errorf("KMSInvalidStateException", "%s is pending deletion.", k.text)
 	}
 	return nil
-}
-
-// encryptsWith says whether the algorithm is the key's own.
-func (k *key) encryptsWith(algorithm types.EncryptionAlgorithmSpec) error {
-	if algorithm == types.EncryptionAlgorithmSpecSymmetricDefault {
-		return nil
-	}
-	return incompatible(string(algorithm), k.spec)
 }
 
 func incompatible(algorithm string, spec types.KeySpec) error {

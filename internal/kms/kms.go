@@ -7,7 +7,9 @@
 //   - key.go      what a key is, and what its state lets it do
 //   - resolve.go  from what a caller names to a key, and may they? cache.go keeps keys at hand
 //   - create.go, state.go, deletion.go, keypolicy.go, tags.go, alias.go, list.go   the life of keys
-//   - encrypt.go, decrypt.go, datakey.go, mac.go, random.go   what keys are for
+//   - encrypt.go, decrypt.go, datakey.go, mac.go, random.go   what symmetric keys are for
+//   - sign.go, publickey.go, publicencrypt.go, derive.go, encapsulate.go, datakeypair.go   what key pairs are for
+//   - algorithms.go   which key does which of it, with which algorithms
 //
 // Errors, their codes and texts are AWS's: those that were recorded against AWS KMS word for word, the others in its
 // manner.
@@ -105,18 +107,24 @@ func (k *KMS) Service() call.Service {
 			call.Op("CancelKeyDeletion", k.CancelKeyDeletion),
 			call.Op("CreateAlias", k.CreateAlias),
 			call.Op("CreateKey", k.CreateKey),
+			call.Read("Decapsulate", k.Decapsulate),
 			call.Read("Decrypt", k.Decrypt),
 			call.Op("DeleteAlias", k.DeleteAlias),
+			call.Read("DeriveSharedSecret", k.DeriveSharedSecret),
 			call.Read("DescribeKey", k.DescribeKey),
 			call.Op("DisableKey", k.DisableKey),
 			call.Op("EnableKey", k.EnableKey),
+			call.Read("Encapsulate", k.Encapsulate),
 			call.Read("Encrypt", k.Encrypt),
 			call.Read("GenerateDataKey", k.GenerateDataKey),
+			call.Read("GenerateDataKeyPair", k.GenerateDataKeyPair),
+			call.Read("GenerateDataKeyPairWithoutPlaintext", k.GenerateDataKeyPairWithoutPlaintext),
 			call.Read("GenerateDataKeyWithoutPlaintext", k.GenerateDataKeyWithoutPlaintext),
 			call.Read("GenerateMac", k.GenerateMac),
 			call.Read("GenerateRandom", k.GenerateRandom).Without("NumberOfBytes"),
 			call.Read("GetKeyLastUsage", k.GetKeyLastUsage),
 			call.Read("GetKeyPolicy", k.GetKeyPolicy),
+			call.Read("GetPublicKey", k.GetPublicKey),
 			call.Read("ListAliases", k.ListAliases),
 			call.Read("ListKeyPolicies", k.ListKeyPolicies),
 			call.Read("ListKeys", k.ListKeys),
@@ -124,10 +132,12 @@ func (k *KMS) Service() call.Service {
 			call.Op("PutKeyPolicy", k.PutKeyPolicy),
 			call.Read("ReEncrypt", k.ReEncrypt),
 			call.Op("ScheduleKeyDeletion", k.ScheduleKeyDeletion),
+			call.Read("Sign", k.Sign),
 			call.Op("TagResource", k.TagResource),
 			call.Op("UntagResource", k.UntagResource),
 			call.Op("UpdateAlias", k.UpdateAlias),
 			call.Op("UpdateKeyDescription", k.UpdateKeyDescription),
+			call.Read("Verify", k.Verify),
 			call.Read("VerifyMac", k.VerifyMac),
 		},
 	}

@@ -15,8 +15,7 @@ func (k *KMS) GenerateMac(ctx context.Context, c *call.Call, in *kms.GenerateMac
 	if err != nil {
 		return nil, err
 	}
-	spec, err := key.macSpec(c.Operation, in.MacAlgorithm)
-	if err != nil {
+	if err := key.macs(c.Operation, in.MacAlgorithm); err != nil {
 		return nil, err
 	}
 	if err := dryRun(in.DryRun); err != nil {
@@ -24,8 +23,8 @@ func (k *KMS) GenerateMac(ctx context.Context, c *call.Call, in *kms.GenerateMac
 	}
 	return &kms.GenerateMacOutput{
 		KeyId:        &key.text,
-		Mac:          key.current.MAC(spec.hash, in.Message),
-		MacAlgorithm: spec.mac,
+		Mac:          key.current.MAC(macHashes[in.MacAlgorithm], in.Message),
+		MacAlgorithm: in.MacAlgorithm,
 	}, nil
 }
 
@@ -35,27 +34,19 @@ func (k *KMS) VerifyMac(ctx context.Context, c *call.Call, in *kms.VerifyMacInpu
 	if err != nil {
 		return nil, err
 	}
-	spec, err := key.macSpec(c.Operation, in.MacAlgorithm)
-	if err != nil {
+	if err := key.macs(c.Operation, in.MacAlgorithm); err != nil {
 		return nil, err
 	}
-	if !key.current.VerifyMAC(spec.hash, in.Message, in.Mac) {
+	if !key.current.VerifyMAC(macHashes[in.MacAlgorithm], in.Message, in.Mac) {
 		return nil, call.Errorf("KMSInvalidMacException", "")
 	}
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	return &kms.VerifyMacOutput{KeyId: &key.text, MacAlgorithm: spec.mac, MacValid: true}, nil
+	return &kms.VerifyMacOutput{KeyId: &key.text, MacAlgorithm: in.MacAlgorithm, MacValid: true}, nil
 }
 
-// macSpec is the key's kind, if it makes MACs with this algorithm.
-func (k *key) macSpec(operation string, algorithm types.MacAlgorithmSpec) (spec, error) {
-	if err := k.ready(operation, types.KeyUsageTypeGenerateVerifyMac); err != nil {
-		return spec{}, err
-	}
-	s := specs[k.spec]
-	if s.mac != algorithm {
-		return spec{}, incompatible(string(algorithm), k.spec)
-	}
-	return s, nil
+// macs says whether the key makes MACs with this algorithm.
+func (k *key) macs(operation string, algorithm types.MacAlgorithmSpec) error {
+	return usable(k, operation, types.KeyUsageTypeGenerateVerifyMac, algorithm, k.algorithms().mac)
 }
