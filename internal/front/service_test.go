@@ -136,7 +136,6 @@ func (h *house) refusedByKMS() []refusal {
 			"KeyUsage KEY_AGREEMENT is not compatible with KeySpec RSA_2048"),
 		h.kms("two specs", "CreateKey", `{"KeySpec":"SYMMETRIC_DEFAULT","CustomerMasterKeySpec":"HMAC_256"}`, "ValidationException",
 			"KeySpec SYMMETRIC_DEFAULT and CustomerMasterKeySpec HMAC_256 differ. Specify only KeySpec."),
-		h.kms("RSA", "CreateKey", `{"KeySpec":"RSA_2048","KeyUsage":"SIGN_VERIFY"}`, unbuilt, "KeySpec RSA_2048 is not supported by this version of Vigil."),
 		h.kms("import", "CreateKey", `{"Origin":"EXTERNAL"}`, unbuilt, "Origin EXTERNAL is not supported by this version of Vigil."),
 		h.kms("multi-Region", "CreateKey", `{"MultiRegion":true}`, unbuilt, "MultiRegion: a multi-Region key is not supported by this version of Vigil."),
 		h.kms("recorded: duplicate tags", "CreateKey", `{"Tags":[{"TagKey":"a","TagValue":"1"},{"TagKey":"a","TagValue":"2"}]}`, "TagException", "Duplicate tag keys"),

@@ -227,6 +227,17 @@ func (h *house) hmac(t testing.TB, who caller, spec types.KeySpec) *types.KeyMet
 	return h.create(t, who, awskms.CreateKeyInput{KeySpec: spec, KeyUsage: types.KeyUsageTypeGenerateVerifyMac})
 }
 
+// pair makes an asymmetric key.
+func (h *house) pair(t testing.TB, who caller, spec types.KeySpec, usage types.KeyUsageType) *types.KeyMetadata {
+	t.Helper()
+	return h.create(t, who, awskms.CreateKeyInput{KeySpec: spec, KeyUsage: usage})
+}
+
+func (h *house) publicKey(t testing.TB, who caller, name string) []byte {
+	t.Helper()
+	return must[awskms.GetPublicKeyOutput](t, h, who, "GetPublicKey", &awskms.GetPublicKeyInput{KeyId: &name}).PublicKey
+}
+
 func (h *house) describe(t testing.TB, who caller, name string) *types.KeyMetadata {
 	t.Helper()
 	return must[awskms.DescribeKeyOutput](t, h, who, "DescribeKey", &awskms.DescribeKeyInput{KeyId: &name}).KeyMetadata

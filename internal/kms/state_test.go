@@ -16,30 +16,38 @@ func TestKeyStates(t *testing.T) {
 		notPending = "KMSInvalidStateException: KEY is not pending deletion."
 	)
 	matrix := map[string][3]string{ // Enabled, Disabled, PendingDeletion
-		"CancelKeyDeletion":               {notPending, notPending, ""},
-		"CreateAlias":                     {"", "", pending},
-		"Decrypt":                         {"", disabled, pending},
-		"DeleteAlias":                     {"", "", ""},
-		"DescribeKey":                     {"", "", ""},
-		"DisableKey":                      {"", "", pending},
-		"EnableKey":                       {"", "", pending},
-		"Encrypt":                         {"", disabled, pending},
-		"GenerateDataKey":                 {"", disabled, pending},
-		"GenerateDataKeyWithoutPlaintext": {"", disabled, pending},
-		"GenerateMac":                     {"", disabled, pending},
-		"GetKeyLastUsage":                 {"", "", ""},
-		"GetKeyPolicy":                    {"", "", ""},
-		"ListAliases":                     {"", "", ""},
-		"ListKeyPolicies":                 {"", "", ""},
-		"ListResourceTags":                {"", "", ""},
-		"PutKeyPolicy":                    {"", "", ""},
-		"ReEncrypt":                       {"", disabled, pending},
-		"ScheduleKeyDeletion":             {"", "", pending},
-		"TagResource":                     {"", "", pending},
-		"UntagResource":                   {"", "", pending},
-		"UpdateAlias":                     {"", "", pending},
-		"UpdateKeyDescription":            {"", "", pending},
-		"VerifyMac":                       {"", disabled, pending},
+		"CancelKeyDeletion":                   {notPending, notPending, ""},
+		"CreateAlias":                         {"", "", pending},
+		"Decapsulate":                         {"", disabled, pending},
+		"DeriveSharedSecret":                  {"", disabled, pending},
+		"Encapsulate":                         {"", disabled, pending},
+		"GenerateDataKeyPair":                 {"", disabled, pending},
+		"GenerateDataKeyPairWithoutPlaintext": {"", disabled, pending},
+		"GetPublicKey":                        {"", disabled, pending},
+		"Sign":                                {"", disabled, pending},
+		"Verify":                              {"", disabled, pending},
+		"Decrypt":                             {"", disabled, pending},
+		"DeleteAlias":                         {"", "", ""},
+		"DescribeKey":                         {"", "", ""},
+		"DisableKey":                          {"", "", pending},
+		"EnableKey":                           {"", "", pending},
+		"Encrypt":                             {"", disabled, pending},
+		"GenerateDataKey":                     {"", disabled, pending},
+		"GenerateDataKeyWithoutPlaintext":     {"", disabled, pending},
+		"GenerateMac":                         {"", disabled, pending},
+		"GetKeyLastUsage":                     {"", "", ""},
+		"GetKeyPolicy":                        {"", "", ""},
+		"ListAliases":                         {"", "", ""},
+		"ListKeyPolicies":                     {"", "", ""},
+		"ListResourceTags":                    {"", "", ""},
+		"PutKeyPolicy":                        {"", "", ""},
+		"ReEncrypt":                           {"", disabled, pending},
+		"ScheduleKeyDeletion":                 {"", "", pending},
+		"TagResource":                         {"", "", pending},
+		"UntagResource":                       {"", "", pending},
+		"UpdateAlias":                         {"", "", pending},
+		"UpdateKeyDescription":                {"", "", pending},
+		"VerifyMac":                           {"", disabled, pending},
 	}
 	h := open(t)
 	h.lastUse = neverUsed
@@ -83,6 +91,9 @@ func prepare(t *testing.T, h *house, op string) (*types.KeyMetadata, any) {
 		mac := must[awskms.GenerateMacOutput](t, h, alice, "GenerateMac", gen).Mac
 		return m, &awskms.VerifyMacInput{KeyId: m.KeyId, MacAlgorithm: "HMAC_SHA_256", Message: []byte("x"), Mac: mac}
 	}
+	if m, in := preparePair(t, h, op); m != nil {
+		return m, in
+	}
 	m := h.symmetric(t, alice)
 	alias := "alias/" + *m.KeyId
 	switch op {
@@ -103,6 +114,36 @@ func prepare(t *testing.T, h *house, op string) (*types.KeyMetadata, any) {
 		return m, &awskms.ListAliasesInput{KeyId: m.KeyId}
 	}
 	return m, requests(*m.KeyId)[op]
+}
+
+// preparePair is prepare for the operations of key pairs.
+func preparePair(t *testing.T, h *house, op string) (*types.KeyMetadata, any) {
+	t.Helper()
+	switch op {
+	case "Sign", "Verify", "GetPublicKey":
+		m := h.pair(t, alice, "ECC_NIST_P256", "SIGN_VERIFY")
+		in := &awskms.SignInput{KeyId: m.KeyId, SigningAlgorithm: "ECDSA_SHA_256", Message: []byte("x")}
+		switch op {
+		case "Sign":
+			return m, in
+		case "GetPublicKey":
+			return m, &awskms.GetPublicKeyInput{KeyId: m.KeyId}
+		}
+		signature := must[awskms.SignOutput](t, h, alice, "Sign", in).Signature
+		return m, &awskms.VerifyInput{KeyId: m.KeyId, SigningAlgorithm: "ECDSA_SHA_256", Message: []byte("x"), Signature: signature}
+	case "DeriveSharedSecret":
+		m := h.pair(t, alice, "ECC_NIST_P256", "KEY_AGREEMENT")
+		return m, &awskms.DeriveSharedSecretInput{KeyId: m.KeyId, KeyAgreementAlgorithm: "ECDH", PublicKey: h.publicKey(t, alice, *m.KeyId)}
+	case "Encapsulate", "Decapsulate":
+		m := h.pair(t, alice, "ML_KEM_768", "ENCAPSULATE_DECAPSULATE")
+		in := &awskms.EncapsulateInput{KeyId: m.KeyId, EncapsulationAlgorithm: "ML_KEM"}
+		if op == "Encapsulate" {
+			return m, in
+		}
+		blob := must[awskms.EncapsulateOutput](t, h, alice, "Encapsulate", in).SharedSecretCiphertextBlob
+		return m, &awskms.DecapsulateInput{KeyId: m.KeyId, EncapsulationAlgorithm: "ML_KEM", SharedSecretCiphertextBlob: blob}
+	}
+	return nil, nil
 }
 
 // The destination of ReEncrypt has the same row as the source.
