@@ -53,8 +53,15 @@ type spki struct {
 
 var errPKCS8 = errors.New("keycrypt: not the PKCS #8 of a private key")
 
+// maxPKCS8 is more than the size in bytes of the largest private key, of RSA with 4096 bits: some 2400. Checking a key
+// takes time that grows faster than its size.
+const maxPKCS8 = 4096
+
 // parsePair reads a private key of any kind.
 func parsePair(der []byte) (keyPair, error) {
+	if len(der) > maxPKCS8 {
+		return nil, errPKCS8
+	}
 	var p pkcs8
 	if rest, err := asn1.Unmarshal(der, &p); err != nil || len(rest) > 0 {
 		return nil, errPKCS8

@@ -45,7 +45,10 @@ func (p ecdsaPair) sign(a SigningAlgorithm, t MessageType, message []byte) ([]by
 	if !p.fits(a) {
 		return nil, ErrAlgorithm
 	}
-	_, digest := a.digest(t, message)
+	_, digest, err := a.digest(t, message)
+	if err != nil {
+		return nil, err
+	}
 	return ecdsa.SignASN1(rand.Reader, p.key, digest)
 }
 
@@ -53,7 +56,10 @@ func (p ecdsaPair) verify(a SigningAlgorithm, t MessageType, message, signature 
 	if !p.fits(a) {
 		return false, ErrAlgorithm
 	}
-	_, digest := a.digest(t, message)
+	_, digest, err := a.digest(t, message)
+	if err != nil {
+		return false, err
+	}
 	return ecdsa.VerifyASN1(&p.key.PublicKey, digest, signature), nil
 }
 

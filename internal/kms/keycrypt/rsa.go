@@ -31,7 +31,10 @@ func (p rsaPair) publicKey() ([]byte, error)  { return x509.MarshalPKIXPublicKey
 var pss = &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthEqualsHash}
 
 func (p rsaPair) sign(a SigningAlgorithm, t MessageType, message []byte) ([]byte, error) {
-	hash, digest := a.digest(t, message)
+	hash, digest, err := a.digest(t, message)
+	if err != nil {
+		return nil, err
+	}
 	switch a {
 	case PSSSHA256, PSSSHA384, PSSSHA512:
 		return rsa.SignPSS(rand.Reader, p.key, hash, digest, pss)
@@ -42,7 +45,10 @@ func (p rsaPair) sign(a SigningAlgorithm, t MessageType, message []byte) ([]byte
 }
 
 func (p rsaPair) verify(a SigningAlgorithm, t MessageType, message, signature []byte) (bool, error) {
-	hash, digest := a.digest(t, message)
+	hash, digest, err := a.digest(t, message)
+	if err != nil {
+		return false, err
+	}
 	switch a {
 	case PSSSHA256, PSSSHA384, PSSSHA512:
 		return rsa.VerifyPSS(&p.key.PublicKey, hash, digest, signature, pss) == nil, nil

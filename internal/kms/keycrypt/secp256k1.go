@@ -46,7 +46,10 @@ func (p secp256k1Pair) sign(a SigningAlgorithm, t MessageType, message []byte) (
 	if a != ECDSASHA256 {
 		return nil, ErrAlgorithm
 	}
-	_, digest := a.digest(t, message)
+	_, digest, err := a.digest(t, message)
+	if err != nil {
+		return nil, err
+	}
 	return ecdsa.Sign(p.key, digest).Serialize(), nil
 }
 
@@ -58,6 +61,9 @@ func (p secp256k1Pair) verify(a SigningAlgorithm, t MessageType, message, signat
 	if err != nil {
 		return false, nil
 	}
-	_, digest := a.digest(t, message)
+	_, digest, err := a.digest(t, message)
+	if err != nil {
+		return false, err
+	}
 	return parsed.Verify(digest, p.public), nil
 }

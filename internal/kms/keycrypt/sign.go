@@ -107,13 +107,17 @@ func (m *Material) Verify(a SigningAlgorithm, t MessageType, message, signature 
 	return pair.verify(a, t, message, signature)
 }
 
-// digest is the hash that an algorithm signs, of a message that Check has accepted.
-func (a SigningAlgorithm) digest(t MessageType, message []byte) (crypto.Hash, []byte) {
-	hash := schemes[a].hash
-	if t == Digest {
-		return hash, message
+// digest is the hash that an algorithm signs, of a message that Check has accepted. The error is ErrAlgorithm when it is
+// one that hashes by itself.
+func (a SigningAlgorithm) digest(t MessageType, message []byte) (hash crypto.Hash, digest []byte, err error) {
+	hash = schemes[a].hash
+	switch {
+	case hash == 0:
+		return 0, nil, ErrAlgorithm
+	case t == Digest:
+		return hash, message, nil
 	}
 	h := hash.New()
 	h.Write(message)
-	return hash, h.Sum(nil)
+	return hash, h.Sum(nil), nil
 }
