@@ -23,6 +23,7 @@ import (
 func TestDigests(t *testing.T) {
 	h := open(t)
 	message := []byte("message")
+	keys := make(map[types.KeySpec]*types.KeyMetadata)
 	sum256, sum384, sum512 := sha256.Sum256(message), sha512.Sum384(message), sha512.Sum512(message)
 	for _, v := range []struct {
 		spec      types.KeySpec
@@ -41,7 +42,11 @@ func TestDigests(t *testing.T) {
 		{"ECC_NIST_P521", "ECDSA_SHA_512", sum512[:], 0},
 		{"ECC_SECG_P256K1", "ECDSA_SHA_256", sum256[:], 0},
 	} {
-		m := h.pair(t, alice, v.spec, "SIGN_VERIFY")
+		m := keys[v.spec]
+		if m == nil {
+			m = h.pair(t, alice, v.spec, "SIGN_VERIFY")
+			keys[v.spec] = m
+		}
 		raw := awskms.SignInput{KeyId: m.KeyId, SigningAlgorithm: v.algorithm, Message: message, MessageType: "RAW"}
 		digest := awskms.SignInput{KeyId: m.KeyId, SigningAlgorithm: v.algorithm, Message: v.digest, MessageType: "DIGEST"}
 		for _, pair := range [][2]awskms.SignInput{{raw, digest}, {digest, raw}} {
