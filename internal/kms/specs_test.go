@@ -1,5 +1,7 @@
 package kms_test
 
+//lint:file-ignore SA1019 CustomerMasterKeySpec is deprecated, but AWS KMS answers with it still.
+
 import (
 	"bytes"
 	"fmt"
