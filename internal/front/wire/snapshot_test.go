@@ -20,9 +20,9 @@ import (
 // The SDK's modules carry what each operation looks like on the wire with every member set. All of it must be read, and come
 // out again.
 
-// modules are the SDK's modules that carry snapshots, by the name of the model. STS and SNS have none of responses.
+// modules are the SDK's modules that carry snapshots, by the name of the model. IAM, STS and SNS have none of responses.
 var modules = map[string]string{
-	"cloudwatch": "cloudwatch", "events": "eventbridge", "kms": "kms", "logs": "cloudwatchlogs", "sns": "sns", "sts": "sts",
+	"cloudwatch": "cloudwatch", "events": "eventbridge", "iam": "iam", "kms": "kms", "logs": "cloudwatchlogs", "sns": "sns", "sts": "sts",
 }
 
 // snapshots are the files of a folder in the SDK's module of a service, by the name before suffix.
@@ -165,7 +165,7 @@ func checkErrorBody(t *testing.T, got []byte, want map[string]any) {
 }
 
 func TestQueryRequestSnapshots(t *testing.T) {
-	for _, service := range []string{"sns", "sts"} {
+	for _, service := range []string{"iam", "sns", "sts"} {
 		operations := sdkOperations(t, service, "http://127.0.0.1:1")
 		files := snapshots(t, service, "request_snapshot", ".request.snap")
 		for name, snapshot := range files {
