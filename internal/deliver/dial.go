@@ -56,16 +56,22 @@ func refuseLocal(_, address string, _ syscall.RawConn) error {
 
 const dialTimeout = 5 * time.Second
 
+// Dialer connects to addresses outside. Unless allowLocal, it refuses those of the server itself and of its links. Others who connect to
+// where their users say, as for the keys of an identity provider, do it by this.
+func Dialer(allowLocal bool) *net.Dialer {
+	dialer := &net.Dialer{Timeout: dialTimeout}
+	if !allowLocal {
+		dialer.Control = refuseLocal
+	}
+	return dialer
+}
+
 // newClient is the client of all HTTP deliveries. It has no proxy, which would connect to an address that is not looked at here,
 // and does not follow redirects.
 func newClient(config Config) *http.Client {
-	dialer := &net.Dialer{Timeout: dialTimeout}
-	if !config.AllowLocal {
-		dialer.Control = refuseLocal
-	}
 	return &http.Client{
 		Transport: &http.Transport{
-			DialContext:            dialer.DialContext,
+			DialContext:            Dialer(config.AllowLocal).DialContext,
 			TLSClientConfig:        config.TLS,
 			TLSHandshakeTimeout:    dialTimeout,
 			MaxIdleConns:           config.MaxInFlight,
