@@ -1,6 +1,9 @@
 package call
 
-import "fmt"
+import (
+	"errors"
+	"fmt"
+)
 
 // Error is an error of the API: what the client is told, in AWS's words. The door writes it in the form of the protocol.
 // Any other error that reaches the door is answered as an internal failure, and its text stays inside.
@@ -29,3 +32,6 @@ func Errorf(code, format string, args ...any) *Error {
 func NotBuilt(what string) *Error {
 	return &Error{Code: "UnsupportedOperationException", Message: what + " is not supported by this version of Vigil.", Status: 400}
 }
+
+// ErrExpiredToken says that the session of temporary credentials is over.
+var ErrExpiredToken = errors.New("the session is over")

@@ -10,6 +10,10 @@ type Operation struct {
 	Name     string // as in the API: Encrypt
 	ReadOnly bool   // readOnly of its record; the response of a read-only operation is not recorded
 	Data     bool   // a data event, which is not journaled
+	Responds bool   // its response is recorded though it is read-only
+	// Unsigned says that the request needs no signature: the caller shows something else, by which the function finds out who it is. It
+	// sets the call's Principal. As long as that has no account, the call is nobody's, and is not journaled.
+	Unsigned bool
 	// Unrecorded are members of the input that AWS leaves out of requestParameters though they are neither sensitive nor
 	// binary, which are always left out. "*" leaves out all.
 	Unrecorded []string
@@ -48,10 +52,23 @@ func (o Operation) Without(members ...string) Operation {
 	return o
 }
 
+// Responding returns the operation with its response recorded, be it read-only or not.
+func (o Operation) Responding() Operation {
+	o.Responds = true
+	return o
+}
+
+// WithoutSignature returns the operation as one that needs no signature.
+func (o Operation) WithoutSignature() Operation {
+	o.Unsigned = true
+	return o
+}
+
 // Service is an API: the operations that Vigil has of it.
 type Service struct {
 	Name          string // the signing name, which is also the model's: kms
 	EventSource   string // kms.amazonaws.com
 	InternalError string // the code that a failure of the server's own has in this API: KMSInternalException
+	Global        string // the region in which all calls of an API happen that is not of a region, wherever they were signed for
 	Operations    []Operation
 }

@@ -67,6 +67,7 @@ type Session struct {
 	MFA            bool      // aws:MultiFactorAuthPresent
 	MFATime        time.Time // when the device was asked, for aws:MultiFactorAuthAge; zero without MFA
 	SourceIdentity string    // as AssumeRole was told; may be empty
+	Transitive     []string  // keys of the tags that go on to the sessions that this one makes
 	// FederatedProvider vouched for the identity that the session was made for: the ARN of the OIDC provider or its name. Empty for others.
 	FederatedProvider   string
 	FederatedAttributes map[string]string // webIdFederationData.attributes; may be nil

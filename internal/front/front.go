@@ -31,8 +31,11 @@ type Config struct {
 	Journal  *journal.Journal
 	Clock    clock.Clock
 	Services []call.Service
-	// Secret looks an access key up: its secret and whose it is.
-	Secret func(accessKeyID string) (secret string, p call.Principal, ok bool)
+	// Secret looks an access key up: its secret and whose it is. sessionToken is empty for a long-term key. Its error is
+	// call.ErrExpiredToken for a session that is over, and any other for what is not known.
+	Secret func(accessKeyID, sessionToken string) (secret string, p call.Principal, err error)
+	// Region is where calls happen that are not signed, and so for no region.
+	Region string
 	// Observe is told how long each call of KMS took, after it was answered. It may be nil.
 	Observe func(c *call.Call, took time.Duration)
 	Log     *slog.Logger
@@ -43,7 +46,8 @@ type Door struct {
 	journal  *journal.Journal
 	clock    clock.Clock
 	log      *slog.Logger
-	secret   func(string) (string, call.Principal, bool)
+	secret   func(string, string) (string, call.Principal, error)
+	region   string
 	observe  func(*call.Call, time.Duration)
 	router   router
 	keys     signingKeys
@@ -61,6 +65,7 @@ func New(cfg Config) (*Door, error) {
 		clock:    cfg.Clock,
 		log:      cfg.Log,
 		secret:   cfg.Secret,
+		region:   cfg.Region,
 		observe:  cfg.Observe,
 		refusals: refusals{log: cfg.Log},
 		scratch:  sync.Pool{New: func() any { return new(scratch) }},
@@ -99,6 +104,9 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.answer(w, s, req, requestID, nil, err)
 		return
 	}
+	if req.service.Global != "" {
+		region = req.service.Global
+	}
 
 	now := d.clock.Now()
 	c := &call.Call{
@@ -115,6 +123,11 @@ func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		TLS:       tlsDetails(r),
 	}
 	in, out, err := d.perform(r.Context(), c, req, s, body)
+	if err != nil && isNobodys(c) {
+		d.refusals.note(r, err)
+		d.answer(w, s, req, requestID, nil, err)
+		return
+	}
 	if err != nil {
 		c.DropEffect()
 	}

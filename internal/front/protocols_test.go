@@ -55,8 +55,11 @@ func newCounter(t *testing.T) *counter {
 	c := &counter{}
 	door, err := front.New(front.Config{
 		Journal: j, Clock: clock.Wall{}, Log: log, Services: []call.Service{c.cloudwatch(), c.logs()},
-		Secret: func(id string) (string, call.Principal, bool) {
-			return counterKey.secret, call.Principal{Type: "Root", Account: "111122223333", AccessKeyID: id}, id == counterKey.id
+		Secret: func(id, _ string) (string, call.Principal, error) {
+			if id != counterKey.id {
+				return "", call.Principal{}, errors.New("there is no such key")
+			}
+			return counterKey.secret, call.Principal{Type: "Root", Account: "111122223333", AccessKeyID: id}, nil
 		},
 	})
 	if err != nil {

@@ -42,7 +42,7 @@ func appendRecord(dst []byte, c *call.Call, req *request, in, out any, e *call.E
 			params = op.wire.AppendRequestRecord(make([]byte, 0, 256), in, op.Unrecorded)
 			r.RequestParameters = orNull(params)
 		}
-		if e == nil && !op.ReadOnly {
+		if e == nil && (!op.ReadOnly || op.Responds) {
 			if r.ResponseElements = c.ResponseElements(); r.ResponseElements == nil {
 				r.ResponseElements = orNull(op.wire.AppendResponseRecord(nil, out))
 			}

@@ -25,7 +25,9 @@ func (c Credentials) GoString() string { return c.String() }
 
 // newCredentials makes a key as AWS makes them: an id of AKIA and 16 of A-Z and 2-7, which are 80 random bits, and a secret of
 // 40 characters of base64, which are 240.
-func newCredentials(account string) Credentials {
+func newCredentials(account string) Credentials { return credentialsLike("AKIA", account) }
+
+func credentialsLike(prefix, account string) Credentials {
 	id := make([]byte, 10)
 	rand.Read(id)
 	random := make([]byte, 30)
@@ -33,7 +35,7 @@ func newCredentials(account string) Credentials {
 	secret := base64.StdEncoding.EncodeToString(random)
 	return Credentials{
 		Account:     account,
-		AccessKeyID: "AKIA" + base32.StdEncoding.EncodeToString(id),
+		AccessKeyID: prefix + base32.StdEncoding.EncodeToString(id),
 		secret:      &secret,
 	}
 }

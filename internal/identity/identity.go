@@ -1,42 +1,29 @@
-// Package identity is who there is: accounts, their root users and access keys. It answers the STS API's GetCallerIdentity,
-// and Vigil's own operation by which an account is made.
+// Package identity is who there is: accounts with their root users, users, groups, roles, policies, access keys and sessions. It
+// answers the IAM and STS APIs, and Vigil's own operation by which an account is made.
+//
+//   - entity.go     what there is; rows.go is its form in the database, directory.go the same in memory
+//   - target.go     from what a call names to the thing, and may they? A handler then says what it changes
+//   - user.go, group.go, role.go, accesskey.go, inline.go, managed.go, attach.go, boundary.go, tags.go, oidc.go, account.go   IAM
+//   - principal.go  from credentials to who has them and what they may
+//   - token.go, assume.go, federation.go, webidentity.go   STS: sessions, how they are made
 //
 // Everything is in memory, behind the database by nothing: a key that an effect has committed works before its call is
-// answered.
+// answered, and what a policy that was taken away allowed is denied. Sessions are not stored: a session token holds, sealed, all that
+// there is to know of its session but the permissions, which are those of its role or user at the moment of each call.
 package identity
 
 import (
 	"context"
+	"crypto/x509"
 	"fmt"
-	"maps"
+	"net"
 	"regexp"
-	"sync/atomic"
-	"time"
+	"strings"
 
-	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/clock"
 	"vigil/internal/store"
 )
-
-// schema is the step of the component "identity". Accounts are numbered in the order in which they were made, from 0.
-var schema = []string{
-	`CREATE TABLE identity_account (
-		id      TEXT PRIMARY KEY,
-		number  BIGINT NOT NULL UNIQUE,
-		created BIGINT NOT NULL
-	);
-	CREATE TABLE identity_access_key (
-		id      TEXT PRIMARY KEY,
-		account TEXT NOT NULL REFERENCES identity_account (id),
-		secret  BYTEA NOT NULL,
-		created BIGINT NOT NULL,
-		status  TEXT NOT NULL
-	)`,
-}
-
-// statusActive is the status of an access key that may sign, as in the IAM API.
-const statusActive = "Active"
 
 // Wrapper keeps secrets: what it wraps with a context can be unwrapped only with the same context.
 type Wrapper interface {
@@ -48,25 +35,21 @@ type Wrapper interface {
 type Config struct {
 	DB      store.DB
 	Clock   clock.Clock
-	Secrets Wrapper // for the secrets of access keys
+	Secrets Wrapper // for the secrets of access keys, and for session tokens
+	// LastUse finds the last recorded use of an access key, and false when there was none. Without it, GetAccessKeyLastUsed is not there.
+	LastUse func(ctx context.Context, account, accessKeyID string) (KeyUse, bool, error)
+	// Dial connects to providers of web identities; nil is a net.Dialer's.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// Roots are the certificate authorities that vouch for those providers; nil are the system's.
+	Roots *x509.CertPool
 }
 
 // Identity knows who there is. It may be used by many goroutines.
 type Identity struct {
-	config Config
-	known  atomic.Pointer[directory]
-}
-
-// directory is one state of all that is known. It does not change: the step that commits an effect replaces it.
-type directory struct {
-	operator string // the account made first
-	accounts map[string]bool
-	keys     map[string]*accessKey // the active ones, by id
-}
-
-type accessKey struct {
-	secret    *string // a pointer, so that printing what holds it does not print it
-	principal call.Principal
+	config      Config
+	known       *directory
+	credentials credentialCache
+	issuers     keySets
 }
 
 // New migrates the tables and loads what they hold.
@@ -75,9 +58,9 @@ func New(ctx context.Context, config Config) (*Identity, error) {
 		return nil, fmt.Errorf("identity: %w", err)
 	}
 	id := &Identity{config: config}
-	err := config.DB.View(ctx, func(tx store.Tx) error {
-		d, err := id.load(tx)
-		id.known.Store(d)
+	id.issuers.init(config)
+	err := config.DB.View(ctx, func(tx store.Tx) (err error) {
+		id.known, err = id.load(tx)
 		return err
 	})
 	if err != nil {
@@ -86,17 +69,42 @@ func New(ctx context.Context, config Config) (*Identity, error) {
 	return id, nil
 }
 
-// Lookup returns the secret and the owner of an access key that may sign. It does not wait for anything.
-func (id *Identity) Lookup(accessKeyID string) (secret string, p call.Principal, ok bool) {
-	key := id.known.Load().keys[accessKeyID]
-	if key == nil {
-		return "", call.Principal{}, false
-	}
-	return *key.secret, key.principal, true
+// Operator is the account that was made first, whose root user may make others; it is empty when there is none yet.
+func (id *Identity) Operator() string {
+	id.known.mu.RLock()
+	defer id.known.mu.RUnlock()
+	return id.known.operator
 }
 
-// Operator is the account that was made first, whose root user may make others; it is empty when there is none yet.
-func (id *Identity) Operator() string { return id.known.Load().operator }
+// UniqueID is the unique id of the user or role that has an ARN now.
+func (id *Identity) UniqueID(name string) (unique string, ok bool) {
+	account, resource, ok := iamResource(name)
+	k, rest, _ := strings.Cut(resource, "/")
+	if !ok || k != string(user) && k != string(role) {
+		return "", false
+	}
+	found := id.known.entity(account, kind(k), rest[strings.LastIndexByte(rest, '/')+1:])
+	if found == nil || found.arn() != name {
+		return "", false
+	}
+	return found.ID, true
+}
+
+// iamResource splits the ARN of something of IAM.
+func iamResource(name string) (account, resource string, ok bool) {
+	rest, ok := strings.CutPrefix(name, "arn:aws:iam::")
+	account, resource, _ = strings.Cut(rest, ":")
+	return account, resource, ok
+}
+
+// ARN is the ARN that the user or role with a unique id has now.
+func (id *Identity) ARN(unique string) (name string, ok bool) {
+	found := withID[*entity](id.known, unique)
+	if found == nil || found.Kind == group {
+		return "", false
+	}
+	return found.arn(), true
+}
 
 // accountForm is the form of an account's id: twelve digits.
 var accountForm = regexp.MustCompile(`^\d{12}$`)
@@ -108,119 +116,27 @@ func (id *Identity) NewAccount(account string) (credentials Credentials, effect 
 		return Credentials{}, nil, call.Errorf("ValidationException", "The account ID %q is not 12 digits.", account)
 	}
 	credentials = newCredentials(account)
-	secret := credentials.SecretAccessKey()
-	wrapped, err := id.config.Secrets.Wrap([]byte(secret), keyContext(credentials.AccessKeyID, account))
+	created := id.config.Clock.Now()
+	k := &accessKey{id: credentials.AccessKeyID, account: account, secret: credentials.secret, status: statusActive, created: created.UnixMilli()}
+	wrapped, err := id.wrapKey(k)
 	if err != nil {
 		return Credentials{}, nil, fmt.Errorf("identity: %w", err)
 	}
-	created := id.config.Clock.Now()
 	effect = func(tx store.Tx) error {
 		if err := insertAccount(tx, account, created); err != nil {
 			return err
 		}
-		if err := insertAccessKey(tx, credentials.AccessKeyID, account, wrapped, created); err != nil {
-			return err
-		}
-		tx.OnCommit(func() { id.add(account, credentials) })
-		return nil
+		tx.OnCommit(func() { id.known.addAccount(account) })
+		return id.insertKey(tx, k, wrapped)
 	}
 	return credentials, effect, nil
 }
 
-// add makes an account known, with the first key of its root user.
-func (id *Identity) add(account string, c Credentials) {
-	old := id.known.Load()
-	d := &directory{operator: old.operator, accounts: maps.Clone(old.accounts), keys: maps.Clone(old.keys)}
-	if d.operator == "" {
-		d.operator = account
-	}
-	d.accounts[account] = true
-	d.keys[c.AccessKeyID] = &accessKey{c.secret, rootUser(account, c.AccessKeyID)}
-	id.known.Store(d)
-}
-
-// rootUser is the root user of an account as a principal. The ARN is of the partition aws: an account is not of a region.
-func rootUser(account, accessKeyID string) call.Principal {
-	return call.Principal{
-		Type:        "Root",
-		ARN:         arn.Root("", account),
-		Account:     account,
-		PrincipalID: account,
-		AccessKeyID: accessKeyID,
-	}
-}
-
-func insertAccount(tx store.Tx, account string, created time.Time) error {
-	var taken, number int64
-	if err := tx.QueryRow(`SELECT COUNT(*) FROM identity_account WHERE id = $1`, account).Scan(&taken); err != nil {
-		return err
-	}
-	if taken > 0 {
-		return alreadyExists(account)
-	}
-	if err := tx.QueryRow(`SELECT COALESCE(MAX(number) + 1, 0) FROM identity_account`).Scan(&number); err != nil {
-		return err
-	}
-	_, err := tx.Exec(`INSERT INTO identity_account (id, number, created) VALUES ($1, $2, $3)`, account, number, created.UnixMilli())
-	return err
-}
-
-func alreadyExists(account string) error {
-	return call.Errorf("AlreadyExistsException", "An account with the ID %s already exists.", account)
-}
-
-func insertAccessKey(tx store.Tx, id, account string, wrapped []byte, created time.Time) error {
-	_, err := tx.Exec(`INSERT INTO identity_access_key (id, account, secret, created, status) VALUES ($1, $2, $3, $4, $5)`,
-		id, account, wrapped, created.UnixMilli(), statusActive)
-	return err
-}
-
-// keyContext binds a wrapped secret to its row.
-func keyContext(accessKeyID, account string) []byte {
-	return []byte("access key " + accessKeyID + " of " + account)
-}
-
-func (id *Identity) load(tx store.Tx) (*directory, error) {
-	d := &directory{accounts: make(map[string]bool), keys: make(map[string]*accessKey)}
-	if err := d.loadAccounts(tx); err != nil {
-		return nil, err
-	}
-	rows, err := tx.Query(`SELECT id, account, secret FROM identity_access_key WHERE status = $1`, statusActive)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var key, account string
-		var wrapped []byte
-		if err := rows.Scan(&key, &account, &wrapped); err != nil {
-			return nil, err
-		}
-		plain, err := id.config.Secrets.Unwrap(wrapped, keyContext(key, account))
-		if err != nil {
-			return nil, fmt.Errorf("the secret of access key %s: %w", key, err)
-		}
-		secret := string(plain)
-		d.keys[key] = &accessKey{&secret, rootUser(account, key)}
-	}
-	return d, rows.Err()
-}
-
-func (d *directory) loadAccounts(tx store.Tx) error {
-	rows, err := tx.Query(`SELECT id FROM identity_account ORDER BY number`)
-	if err != nil {
-		return err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var account string
-		if err := rows.Scan(&account); err != nil {
-			return err
-		}
+func (d *directory) addAccount(account string) {
+	d.change(func() {
 		if d.operator == "" {
 			d.operator = account
 		}
 		d.accounts[account] = true
-	}
-	return rows.Err()
+	})
 }

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"reflect"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,9 +93,9 @@ func rootOf(account, accessKeyID string) call.Principal {
 // wantRoot fails unless the credentials are those of the account's root user.
 func wantRoot(t *testing.T, id *identity.Identity, c identity.Credentials, account string) {
 	t.Helper()
-	secret, p, ok := id.Lookup(c.AccessKeyID)
-	if !ok || secret != c.SecretAccessKey() || !reflect.DeepEqual(p, rootOf(account, c.AccessKeyID)) {
-		t.Errorf("%s: %+v, the secret is right: %v, found: %v", c.AccessKeyID, p, secret == c.SecretAccessKey(), ok)
+	secret, p, err := id.Lookup(c.AccessKeyID, "")
+	if err != nil || secret != c.SecretAccessKey() || !reflect.DeepEqual(p, rootOf(account, c.AccessKeyID)) {
+		t.Errorf("%s: %+v, the secret is right: %v, error: %v", c.AccessKeyID, p, secret == c.SecretAccessKey(), err)
 	}
 }
 
@@ -129,7 +130,7 @@ func TestUnknownKeys(t *testing.T) {
 	id, db := start(t)
 	c := addAccount(t, id, db, "111122223333")
 	for _, key := range []string{"", "AKIAIOSFODNN7EXAMPLE", strings.ToLower(c.AccessKeyID), c.AccessKeyID + "A", c.SecretAccessKey()} {
-		if secret, p, ok := id.Lookup(key); ok || secret != "" || p.Account != "" {
+		if secret, p, err := id.Lookup(key, ""); err == nil || secret != "" || p.Account != "" {
 			t.Errorf("%q is known as %v", key, p)
 		}
 	}
@@ -207,7 +208,7 @@ func TestAnAccountIsMadeOnce(t *testing.T) {
 	for when, id := range map[string]*identity.Identity{"at once": id, "loaded": open(t, db)} {
 		t.Run(when, func(t *testing.T) {
 			wantRoot(t, id, first, "111122223333")
-			if _, _, ok := id.Lookup(second.AccessKeyID); ok {
+			if _, _, err := id.Lookup(second.AccessKeyID, ""); err == nil {
 				t.Error("the second key works")
 			}
 		})
@@ -225,7 +226,7 @@ func TestNothingIsKnownOfAnEffectThatWasUndone(t *testing.T) {
 		if err := effect(tx); err != nil {
 			return err
 		}
-		if _, _, ok := id.Lookup(c.AccessKeyID); ok {
+		if _, _, err := id.Lookup(c.AccessKeyID, ""); err == nil {
 			t.Error("the key works before it is committed")
 		}
 		return full
@@ -233,8 +234,8 @@ func TestNothingIsKnownOfAnEffectThatWasUndone(t *testing.T) {
 	if !errors.Is(err, full) {
 		t.Fatal(err)
 	}
-	if _, _, ok := id.Lookup(c.AccessKeyID); ok || id.Operator() != "" {
-		t.Errorf("found: %v, operator %q", ok, id.Operator())
+	if _, _, err := id.Lookup(c.AccessKeyID, ""); err == nil || id.Operator() != "" {
+		t.Errorf("found: %v, operator %q", err == nil, id.Operator())
 	}
 }
 
@@ -277,7 +278,7 @@ func TestGetCallerIdentity(t *testing.T) {
 	if service.Name != "sts" || service.EventSource != "sts.amazonaws.com" || service.InternalError != "InternalFailure" {
 		t.Errorf("the service is %+v", service)
 	}
-	op := service.Operations[0]
+	op := service.Operations[slices.IndexFunc(service.Operations, func(o call.Operation) bool { return o.Name == "GetCallerIdentity" })]
 	if op.Name != "GetCallerIdentity" || !op.ReadOnly || op.Data {
 		t.Errorf("the operation is %s, read-only: %v, data: %v", op.Name, op.ReadOnly, op.Data)
 	}
@@ -300,7 +301,7 @@ func TestCreateAccount(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, _, ok := id.Lookup(*out.AccessKeyId); ok {
+	if _, _, err := id.Lookup(*out.AccessKeyId, ""); err == nil {
 		t.Error("the key works before the call is recorded")
 	}
 	if record := string(c.ResponseElements()); record != `{"accountId":"444455556666","accessKeyId":"`+*out.AccessKeyId+`"}` {
@@ -309,9 +310,9 @@ func TestCreateAccount(t *testing.T) {
 	if err := db.Update(t.Context(), c.PendingEffect()); err != nil {
 		t.Fatal(err)
 	}
-	secret, p, ok := id.Lookup(*out.AccessKeyId)
-	if !ok || secret != *out.SecretAccessKey || !reflect.DeepEqual(p, rootOf("444455556666", *out.AccessKeyId)) || *out.AccountId != "444455556666" {
-		t.Errorf("the new key is %+v, found: %v", p, ok)
+	secret, p, err := id.Lookup(*out.AccessKeyId, "")
+	if err != nil || secret != *out.SecretAccessKey || !reflect.DeepEqual(p, rootOf("444455556666", *out.AccessKeyId)) || *out.AccountId != "444455556666" {
+		t.Errorf("the new key is %+v, error: %v", p, err)
 	}
 
 	for _, test := range []struct {
@@ -386,7 +387,7 @@ func BenchmarkLookup(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if _, _, ok := id.Lookup(c.AccessKeyID); !ok {
+		if _, _, err := id.Lookup(c.AccessKeyID, ""); err != nil {
 			b.Fatal("not found")
 		}
 	}

@@ -32,7 +32,7 @@ func (id *Identity) createAccount(_ context.Context, c *call.Call, in *CreateAcc
 	if err := id.AllowOperator(c); err != nil {
 		return nil, err
 	}
-	if id.known.Load().accounts[*in.AccountId] {
+	if id.known.hasAccount(*in.AccountId) {
 		return nil, alreadyExists(*in.AccountId)
 	}
 	credentials, effect, err := id.NewAccount(*in.AccountId)

@@ -1,0 +1,33 @@
+package identity_test
+
+import (
+	"context"
+	"testing"
+
+	"vigil/internal/store"
+	"vigil/internal/store/postgres"
+	"vigil/internal/store/sqlite"
+	"vigil/internal/store/storetest"
+)
+
+// No statement of the service is SQLite's alone: the tests that run each of them pass on PostgreSQL too.
+func TestPostgreSQL(t *testing.T) {
+	sqlitePlace := place
+	place = func(t testing.TB) string { return storetest.Postgres(t) }
+	openPlace = func(url string) (store.DB, error) { return postgres.Open(context.Background(), url, "vigil") }
+	defer func() { place, openPlace = sqlitePlace, sqlite.Open }()
+	for _, test := range []struct {
+		name string
+		run  func(*testing.T)
+	}{
+		{"PermissionsFollowEveryChange", TestPermissionsFollowEveryChange},
+		{"AccessKeys", TestAccessKeys},
+		{"Refusals", TestRefusals},
+		{"ManagedPolicyVersions", TestManagedPolicyVersions},
+		{"RenamingKeepsWhoItIs", TestRenamingKeepsWhoItIs},
+		{"TagsAndDetails", TestTagsAndDetails},
+		{"ASessionEndsWithItsRole", TestASessionEndsWithItsRole},
+	} {
+		t.Run(test.name, test.run)
+	}
+}
