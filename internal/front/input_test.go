@@ -58,7 +58,7 @@ func (h *house) badRoutes() []refusal {
 		{"no Version", form("Action=GetCallerIdentity"), 400, action, "Could not find operation GetCallerIdentity for version NO_VERSION_SPECIFIED", ""},
 		{"a form that cannot be read", form(whoAmI + "&a=%zz"), 400, "MalformedQueryString", "The query string is malformed.", ""},
 		{"a parameter twice", form(whoAmI + "&Action=GetCallerIdentity"), 400, "MalformedInput", "A parameter was found more than once", "GetCallerIdentity"},
-		{"STS not built", form("Action=AssumeRole&Version=2011-06-15"), 501, "NotImplementedException", fmt.Sprintf(notBuilt, "sts:AssumeRole"), "AssumeRole"},
+		{"STS not built", form("Action=AssumeRoot&Version=2011-06-15"), 501, "NotImplementedException", fmt.Sprintf(notBuilt, "sts:AssumeRoot"), "AssumeRoot"},
 	}
 }
 

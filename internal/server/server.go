@@ -238,7 +238,9 @@ func (s *Server) openServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if s.identity, err = identity.New(ctx, identity.Config{DB: s.main, Clock: s.clock, Secrets: root.For("identity access key")}); err != nil {
+	if s.identity, err = identity.New(ctx, identity.Config{
+		DB: s.main, Clock: s.clock, Secrets: root.For("identity access key"), Dial: deliver.Dialer(s.cfg.AllowLocalTargets).DialContext,
+	}); err != nil {
 		return err
 	}
 	if s.trail, err = trail.New(ctx, trail.Config{
@@ -256,7 +258,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	return s.openWatch(ctx, root)
 }
 
-// lastUse is the one thing that a service asks of another: KMS asks CloudTrail's history when a key was last used.
+// lastUse is what KMS asks of CloudTrail's history: when a key was last used.
 func (s *Server) lastUse(ctx context.Context, keyARN string) (kms.Usage, bool, error) {
 	use, ok, err := s.trail.LastUse(ctx, keyARN)
 	return kms.Usage{Operation: use.Operation, Time: use.Time, RequestID: use.RequestID, EventID: use.EventID}, ok, err
@@ -280,9 +282,9 @@ func (s *Server) openListener(context.Context) (err error) {
 
 func (s *Server) startFront(context.Context) error {
 	door, err := front.New(front.Config{
-		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Log: s.log,
+		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Region: s.cfg.Region, Log: s.log,
 		Services: []call.Service{
-			s.kms.Service(), s.trail.Service(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.events.Service(),
+			s.kms.Service(), s.trail.Service(), s.identity.IAM(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.events.Service(),
 			s.vigilService(),
 		},
 		Observe: s.observe,
