@@ -1,5 +1,7 @@
 package identity
 
+//lint:file-ignore SA1019 PackedPolicySize is deprecated, but STS answers with it still.
+
 import (
 	"context"
 

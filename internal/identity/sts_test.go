@@ -1,5 +1,7 @@
 package identity_test
 
+//lint:file-ignore SA1019 PackedPolicySize is deprecated, but STS answers with it still.
+
 import (
 	"errors"
 	"strings"

@@ -112,7 +112,7 @@ func (e *entity) user(whole bool) *types.User {
 	return u
 }
 
-// named is the name that a request gives, or the caller's own when it gives none.
+// userName is the name that a request gives, or the caller's own when it gives none.
 func userName(c *call.Call, name *string) (string, error) {
 	switch {
 	case name != nil:
@@ -144,8 +144,8 @@ func (id *Identity) getRootUser(c *call.Call) (*iam.GetUserOutput, error) {
 		return nil, err
 	}
 	u := &types.User{Arn: &c.Principal.ARN, UserId: new(c.Account())}
-	for _, k := range id.known.keysOf(c.Account(), "")[:1] { // the first came with the account
-		u.CreateDate = timeOf(k.created)
+	if held := id.known.keysOf(c.Account(), ""); len(held) > 0 {
+		u.CreateDate = timeOf(held[0].created)
 	}
 	return &iam.GetUserOutput{User: u}, nil
 }
