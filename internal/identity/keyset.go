@@ -26,26 +26,30 @@ type keySets struct {
 	roots *x509.CertPool
 	dial  func(ctx context.Context, network, address string) (net.Conn, error)
 
-	mu       sync.Mutex
-	byIssuer map[string]*keySet
+	mu         sync.Mutex
+	byProvider map[string]*keySet // by its ARN and its thumbprints
 }
 
-// keySet is the keys of one issuer. One request at a time fetches them.
+// keySet is the keys of one provider. One request at a time fetches them.
 type keySet struct {
 	mu      sync.Mutex
 	keys    []jose.JSONWebKey
-	fetched time.Time
+	fetched time.Time // when the keys came
+	tried   time.Time // when they were last asked for
 }
+
+// errResting says that a provider has just been asked in vain.
+var errResting = errors.New("the provider did not answer a moment ago")
 
 const (
 	keysFresh    = 5 * time.Minute  // how long keys are used without being fetched again
-	keysRest     = 10 * time.Second // how long a provider is left alone, though a token names a key that is not among its keys
+	keysRest     = 10 * time.Second // how long a provider is left alone after it was asked, whatever strangers send
 	fetchTimeout = 5 * time.Second
 	maxDocument  = 1 << 20 // bytes of what a provider answers
 )
 
 func (s *keySets) init(config Config) {
-	s.roots, s.dial, s.byIssuer = config.Roots, config.Dial, map[string]*keySet{}
+	s.roots, s.dial, s.byProvider = config.Roots, config.Dial, map[string]*keySet{}
 	if s.dial == nil {
 		s.dial = (&net.Dialer{Timeout: fetchTimeout}).DialContext
 	}
@@ -54,19 +58,25 @@ func (s *keySets) init(config Config) {
 // find are the keys of a provider that a token with this key id, which may be empty, can be signed by.
 func (s *keySets) find(ctx context.Context, p *oidcProvider, kid string) ([]jose.JSONWebKey, error) {
 	s.mu.Lock()
-	set := s.byIssuer[p.arn()]
+	name := p.arn() + " " + strings.Join(p.Thumbprints, " ")
+	set := s.byProvider[name]
 	if set == nil {
 		set = new(keySet)
-		s.byIssuer[p.arn()] = set
+		s.byProvider[name] = set
 	}
 	s.mu.Unlock()
 
 	set.mu.Lock()
 	defer set.mu.Unlock()
-	found, age := set.named(kid), time.Since(set.fetched)
-	if age < keysFresh && (len(found) > 0 || age < keysRest) {
+	fresh, resting := time.Since(set.fetched) < keysFresh, time.Since(set.tried) < keysRest
+	found := set.named(kid)
+	switch {
+	case fresh && (len(found) > 0 || resting):
 		return found, nil
+	case resting:
+		return nil, errResting
 	}
+	set.tried = time.Now()
 	keys, err := s.fetch(ctx, p)
 	if err != nil {
 		return nil, err
@@ -83,9 +93,9 @@ func (s *keySet) named(kid string) []jose.JSONWebKey {
 	return (&jose.JSONWebKeySet{Keys: s.keys}).Key(kid)
 }
 
-// fetch asks a provider for its keys.
+// fetch asks a provider for its keys. It goes on when the client that it is for has gone: others wait for them too.
 func (s *keySets) fetch(ctx context.Context, p *oidcProvider) ([]jose.JSONWebKey, error) {
-	ctx, cancel := context.WithTimeout(ctx, fetchTimeout)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), fetchTimeout)
 	defer cancel()
 	var about struct {
 		Issuer string `json:"issuer"`

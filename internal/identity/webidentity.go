@@ -82,8 +82,12 @@ func (id *Identity) verify(ctx context.Context, account, text string) (*webToken
 	}
 	keys, err := id.issuers.find(ctx, t.provider, signed.Signatures[0].Header.KeyID)
 	if err != nil {
-		return nil, &call.Error{Code: "InvalidIdentityTokenException", Status: 400, Cause: err,
-			Message: "Couldn't retrieve verification key from your identity provider, please reference AssumeRoleWithWebIdentity documentation for requirements"}
+		failed := call.Errorf("InvalidIdentityTokenException", "Couldn't retrieve verification key from your identity provider, "+
+			"please reference AssumeRoleWithWebIdentity documentation for requirements")
+		if err != errResting { // why it failed was logged then
+			failed.Cause = err
+		}
+		return nil, failed
 	}
 	if !slices.ContainsFunc(keys, func(k jose.JSONWebKey) bool { _, err := signed.Verify(k); return err == nil }) {
 		return nil, invalidIdentity("The ID Token's signature is not valid.")

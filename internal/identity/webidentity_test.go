@@ -10,10 +10,14 @@ import (
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/json"
+	"io"
+	"log"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -29,12 +33,13 @@ type idp struct {
 	*httptest.Server
 	mu   sync.Mutex
 	keys []jose.JSONWebKey
-	gets int // of the keys
+	gets int          // of the keys
+	met  atomic.Int64 // connections
 }
 
 func newIDP(t *testing.T) *idp {
 	p := &idp{}
-	p.Server = httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	p.Server = httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		switch r.URL.Path {
@@ -47,6 +52,13 @@ func newIDP(t *testing.T) *idp {
 			http.NotFound(w, r)
 		}
 	}))
+	p.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			p.met.Add(1)
+		}
+	}
+	p.Config.ErrorLog = log.New(io.Discard, "", 0) // of handshakes that were to fail
+	p.StartTLS()
 	t.Cleanup(p.Close)
 	return p
 }
@@ -191,7 +203,12 @@ func TestThumbprints(t *testing.T) {
 			&iam.UpdateOpenIDConnectProviderThumbprintInput{OpenIDConnectProviderArn: &arn, ThumbprintList: []string{print}})
 	}
 	const unverified = "InvalidIdentityTokenException: Couldn't retrieve verification key from your identity provider"
-	stranger.refused("AssumeRoleWithWebIdentity", in, unverified)
+	for range 3 {
+		stranger.refused("AssumeRoleWithWebIdentity", in, unverified)
+	}
+	if n := p.met.Load(); n != 1 {
+		t.Errorf("the provider was asked %d times", n)
+	}
 	pin(strings.Repeat("0", 40))
 	stranger.refused("AssumeRoleWithWebIdentity", in, unverified)
 	sum := sha1.Sum(p.Certificate().Raw)
