@@ -43,7 +43,7 @@ func TestGenerateDataKey(t *testing.T) {
 			&awskms.GenerateDataKeyWithoutPlaintextInput{KeyId: m.KeyId, KeySpec: v.spec, NumberOfBytes: v.bytes, EncryptionContext: context})
 		dec = must[awskms.DecryptOutput](t, h, alice, "Decrypt",
 			&awskms.DecryptInput{CiphertextBlob: without.CiphertextBlob, EncryptionContext: context})
-		if len(dec.Plaintext) != v.size || bytes.Equal(dec.Plaintext, make([]byte, v.size)) || *without.KeyId != *m.Arn ||
+		if len(dec.Plaintext) != v.size || v.size > 1 && bytes.Equal(dec.Plaintext, make([]byte, v.size)) || *without.KeyId != *m.Arn ||
 			*without.KeyMaterialId != *m.CurrentKeyMaterialId {
 			t.Errorf("%s", asJSON(t, without))
 		}
