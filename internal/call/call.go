@@ -32,6 +32,7 @@ type Call struct {
 	notes     []pair
 	effect    func(store.Tx) error
 	keys      []string // what conditions are told in the course of Allow
+	also      []func(vigil.Record) vigil.Record
 }
 
 type pair struct{ name, value string }
@@ -74,6 +75,11 @@ func (c *Call) Effect(fn func(store.Tx) error) {
 	c.effect = fn
 }
 
+// Also adds a record to those that a call leaves when it succeeds: of the same call in another region, or of what it makes the
+// service do by itself. It is made from the call's own record, in the commit that makes both durable, and must not
+// share the other's eventID. A call that fails leaves its own record only.
+func (c *Call) Also(record func(own vigil.Record) vigil.Record) { c.also = append(c.also, record) }
+
 // What the door needs to finish the call.
 
 // PendingEffect is what Effect was given, or nil.
@@ -81,6 +87,18 @@ func (c *Call) PendingEffect() func(store.Tx) error { return c.effect }
 
 // DropEffect forgets the effect, for a call whose handler failed.
 func (c *Call) DropEffect() { c.effect = nil }
+
+// AlsoRecords are what Also was told to make of the call's own record.
+func (c *Call) AlsoRecords(own vigil.Record) []vigil.Record {
+	if len(c.also) == 0 {
+		return nil
+	}
+	records := make([]vigil.Record, len(c.also))
+	for i, record := range c.also {
+		records[i] = record(own)
+	}
+	return records
+}
 
 // Resources are those that the call touched.
 func (c *Call) Resources() []vigil.Resource { return c.resources }

@@ -72,6 +72,23 @@ func TestACallHasOneEffect(t *testing.T) {
 	c.Effect(func(store.Tx) error { return nil })
 }
 
+// What a call makes the service do has its records beside the call's own.
+func TestAlsoRecordsAreMadeOfTheCallsOwn(t *testing.T) {
+	c := newCall()
+	if records := c.AlsoRecords(vigil.Record{EventName: "ReplicateKey"}); records != nil {
+		t.Errorf("a call alone has also %+v", records)
+	}
+	c.Also(func(own vigil.Record) vigil.Record {
+		own.AWSRegion = "eu-west-1"
+		return own
+	})
+	c.Also(func(vigil.Record) vigil.Record { return vigil.Record{EventName: "RotateKey"} })
+	records := c.AlsoRecords(vigil.Record{EventName: "ReplicateKey", AWSRegion: "us-east-1"})
+	if len(records) != 2 || records[0].EventName != "ReplicateKey" || records[0].AWSRegion != "eu-west-1" || records[1].EventName != "RotateKey" {
+		t.Errorf("got %+v", records)
+	}
+}
+
 func TestNotesAreJSON(t *testing.T) {
 	c := newCall()
 	if c.AdditionalEventData() != nil || c.ResponseElements() != nil {

@@ -25,13 +25,19 @@ type ServiceEvent struct {
 
 // Record is the event's entry for the journal.
 func (e ServiceEvent) Record() journal.Record {
+	r := e.CloudTrail()
+	return journal.Record{Time: e.Time, Data: r.AppendJSON(nil)}
+}
+
+// CloudTrail is the event as a record, with an id of its own each time.
+func (e ServiceEvent) CloudTrail() vigil.Record {
 	const internal = "AWS Internal" // as AWS names itself in such records
 	var details []pair
 	for name, value := range e.Details {
 		details = append(details, pair{name, value})
 	}
 	sort.Slice(details, func(i, j int) bool { return details[i].name < details[j].name })
-	r := vigil.Record{
+	return vigil.Record{
 		EventVersion:        vigil.RecordVersion,
 		UserIdentity:        vigil.UserIdentity{AccountID: e.Account, InvokedBy: internal},
 		EventTime:           e.Time,
@@ -48,7 +54,6 @@ func (e ServiceEvent) Record() journal.Record {
 		ServiceEventDetails: object(details),
 		EventCategory:       "Management",
 	}
-	return journal.Record{Time: e.Time, Data: r.AppendJSON(nil)}
 }
 
 // NewEventID makes the id of an event: a UUID of version 7, which begins with the event's time, so that the event can be

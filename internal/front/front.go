@@ -177,9 +177,15 @@ func (d *Door) commit(ctx context.Context, c *call.Call, req *request, s *scratc
 		if effectErr != nil {
 			answer = d.apiError(req, effectErr)
 		}
-		r := journal.Record{Time: c.Time, Data: appendRecord(s.record[:0], c, req, in, out, d.apiError(req, answer))}
-		s.record = r.Data
-		return []journal.Record{r}
+		own := recordOf(c, req, in, out, d.apiError(req, answer))
+		s.record = own.AppendJSON(s.record[:0])
+		records := []journal.Record{{Time: c.Time, Data: s.record}}
+		if answer == nil {
+			for _, r := range c.AlsoRecords(own) {
+				records = append(records, journal.Record{Time: c.Time, Data: r.AppendJSON(nil)})
+			}
+		}
+		return records
 	})
 	switch {
 	case failed == nil:

@@ -10,9 +10,9 @@ import (
 	"vigil/internal/call"
 )
 
-// appendRecord appends the call's CloudTrail record to dst: one form for success, denial and failure alike.
+// recordOf is the call's CloudTrail record: one form for success, denial and failure alike.
 // in is nil when the input could not be decoded.
-func appendRecord(dst []byte, c *call.Call, req *request, in, out any, e *call.Error) []byte {
+func recordOf(c *call.Call, req *request, in, out any, e *call.Error) vigil.Record {
 	r := vigil.Record{
 		EventVersion:        vigil.RecordVersion,
 		UserIdentity:        userIdentity(&c.Principal),
@@ -48,7 +48,7 @@ func appendRecord(dst []byte, c *call.Call, req *request, in, out any, e *call.E
 			}
 		}
 	}
-	return r.AppendJSON(dst)
+	return r
 }
 
 // userIdentity says who called, as the CloudTrail user guide's "CloudTrail userIdentity element" has it.
