@@ -4,6 +4,7 @@ package kms
 
 import (
 	"context"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -30,8 +31,11 @@ func (k *KMS) CreateKey(_ context.Context, c *call.Call, in *kms.CreateKeyInput)
 	if err != nil {
 		return nil, err
 	}
-	if made.current, err = keycrypt.GenerateKey(made.ref.id, keycrypt.Spec(made.spec)); err != nil {
-		return nil, err
+	if made.origin == types.OriginTypeAwsKms {
+		if made.current, err = keycrypt.GenerateKey(made.ref.id, keycrypt.Spec(made.spec)); err != nil {
+			return nil, err
+		}
+		made.currentID = made.current.ID()
 	}
 	insert, err := k.insertKey(made, document, in.Tags)
 	if err != nil {
@@ -97,19 +101,23 @@ func checkCreateKey(in *kms.CreateKeyInput) error {
 	if err := checkTags(in.Tags); err != nil {
 		return err
 	}
+	if in.Origin == types.OriginTypeExternal && strings.HasPrefix(string(in.KeySpec), "ML_") {
+		return call.Errorf("UnsupportedOperationException", "Origin %s is not compatible with KeySpec %s", in.Origin, in.KeySpec)
+	}
 	switch {
-	case in.Origin != types.OriginTypeAwsKms:
+	case in.Origin != types.OriginTypeAwsKms && in.Origin != types.OriginTypeExternal:
 		return call.NotBuilt("Origin " + string(in.Origin))
 	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
 		return call.NotBuilt("A key in a custom key store")
-	case *in.MultiRegion:
-		return call.NotBuilt("MultiRegion: a multi-Region key")
 	}
 	return nil
 }
 
 func newKey(c *call.Call, in *kms.CreateKeyInput) *key {
 	ref := keyRef{c.Account(), c.Region, uuid.NewString()}
+	if *in.MultiRegion {
+		ref.id = newMultiRegionID()
+	}
 	made := &key{
 		ref:         ref,
 		arn:         ref.arn(),
@@ -119,33 +127,42 @@ func newKey(c *call.Call, in *kms.CreateKeyInput) *key {
 		state:       types.KeyStateEnabled,
 		description: *in.Description,
 		created:     fromMillis(toMillis(c.Time)),
+		manager:     types.KeyManagerTypeCustomer,
 	}
 	made.text = made.arn.String()
+	if *in.MultiRegion {
+		made.multiRegion = types.MultiRegionKeyTypePrimary
+		made.related = []related{{ref, made.multiRegion}}
+	}
+	if in.Origin == types.OriginTypeExternal {
+		made.state = types.KeyStatePendingImport
+	}
 	return made
 }
 
-// insertKey is the effect that stores a new key. The material is wrapped before it: that takes time that the effect has
-// not.
+// insertKey is the effect that stores a new key, with its material if it has any yet. The material is wrapped before it: that takes
+// time that the effect has not.
 func (k *KMS) insertKey(made *key, document string, tags []types.Tag) (func(store.Tx) error, error) {
-	ref, id := made.ref, made.current.ID()
-	secret := made.current.Secret()
-	defer clear(secret)
-	wrapped, err := k.material.Wrap(secret, wrapContext(made.text, id))
-	if err != nil {
-		return nil, err
+	first := version{id: made.currentID, ordinal: 1, state: types.KeyMaterialStateCurrent, created: made.created}
+	if made.current != nil {
+		var err error
+		if first.wrapped, err = k.wrap(made.ref, made.current); err != nil {
+			return nil, err
+		}
 	}
 	return func(tx store.Tx) error {
-		created := toMillis(made.created)
+		ref := made.ref
 		_, err := tx.Exec(`INSERT INTO kms_key (account, region, id, spec, key_usage, origin, state, description, policy, material,
-			created, deletion) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0)`, ref.account, ref.region, ref.id,
-			made.spec, made.usage, made.origin, made.state, made.description, document, id, created)
+			created, deletion, manager, multi_region) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $13)`,
+			ref.account, ref.region, ref.id, made.spec, made.usage, made.origin, made.state, made.description, document, made.currentID,
+			toMillis(made.created), made.manager, made.multiRegion)
 		if err != nil {
 			return err
 		}
-		_, err = tx.Exec(`INSERT INTO kms_material (account, region, key_id, id, wrapped, created) VALUES ($1, $2, $3, $4, $5, $6)`,
-			ref.account, ref.region, ref.id, id, wrapped, created)
-		if err != nil {
-			return err
+		if made.current != nil {
+			if err := first.put(tx, ref); err != nil {
+				return err
+			}
 		}
 		return putTags(tx, ref, tags)
 	}, nil

@@ -113,15 +113,13 @@ func TestCreateKeyRefuses(t *testing.T) {
 			awskms.CreateKeyInput{Policy: new(strings.Repeat(" ", 32769))}},
 		{"usage does not fit, Ed25519", "ValidationException", "KeyUsage KEY_AGREEMENT is not compatible with KeySpec ECC_NIST_EDWARDS25519",
 			awskms.CreateKeyInput{KeySpec: "ECC_NIST_EDWARDS25519", KeyUsage: "KEY_AGREEMENT"}},
-		{"import", "UnsupportedOperationException", "Origin EXTERNAL is not supported by this version of Vigil.",
-			awskms.CreateKeyInput{Origin: "EXTERNAL"}},
+		{"import of a kind that has none", "UnsupportedOperationException", "Origin EXTERNAL is not compatible with KeySpec ML_DSA_44",
+			awskms.CreateKeyInput{Origin: "EXTERNAL", KeySpec: "ML_DSA_44", KeyUsage: "SIGN_VERIFY"}},
 		{"key store", "UnsupportedOperationException", "Origin AWS_CLOUDHSM is not supported by this version of Vigil.",
 			awskms.CreateKeyInput{Origin: "AWS_CLOUDHSM", CustomKeyStoreId: new("cks-1234567890abcdef0")}},
 		{"key store without origin", "UnsupportedOperationException",
 			"A key in a custom key store is not supported by this version of Vigil.",
 			awskms.CreateKeyInput{CustomKeyStoreId: new("cks-1234567890abcdef0")}},
-		{"multi-Region", "UnsupportedOperationException", "MultiRegion: a multi-Region key is not supported by this version of Vigil.",
-			awskms.CreateKeyInput{MultiRegion: new(true)}},
 	} {
 		err := h.try(alice, "CreateKey", &v.in)
 		refused(t, v.name, err, v.code, v.message)

@@ -150,8 +150,10 @@ func (k *KMS) namedKeyOfBlob(ctx context.Context, c *call.Call, s source, a acce
 		return k.authorize(ctx, c, &name, a, grantTokens...)
 	}
 	header, parseErr := keycrypt.ParseBlob(s.blob)
-	if target, ok := parseARN(header.KeyARN); ok && isKeyID(name) && target.Resource == "key/"+name && target.Region == c.Region {
-		name = header.KeyARN
+	if target, ok := parseARN(header.KeyARN); ok && isKeyID(name) && target.Resource == "key/"+name {
+		if target = here(c, target); target.Region == c.Region {
+			name = target.String()
+		}
 	}
 	found, err := k.authorize(ctx, c, &name, a, grantTokens...)
 	switch {
@@ -159,7 +161,7 @@ func (k *KMS) namedKeyOfBlob(ctx context.Context, c *call.Call, s source, a acce
 		return nil, err
 	case parseErr != nil:
 		return nil, invalidCiphertext()
-	case header.KeyARN != found.text:
+	case !found.encrypted(header.KeyARN):
 		return nil, call.Errorf("IncorrectKeyException",
 			"The key ID in the request does not identify a CMK that can perform this operation.")
 	}
@@ -176,7 +178,7 @@ func (k *KMS) keyOfBlob(ctx context.Context, c *call.Call, blob []byte, a access
 	if !ok || target.Type() != "key" || !isKeyID(target.ID()) {
 		return nil, invalidCiphertext()
 	}
-	if target.Region != c.Region {
+	if target = here(c, target); target.Region != c.Region {
 		return nil, noKeyForBlob(c, target, a)
 	}
 	found, err := k.load(ctx, keyRef{target.Account, target.Region, target.ID()})

@@ -154,13 +154,19 @@ func (h *house) call(who caller, op string, in any) (any, *call.Call, error) {
 	}
 	committed := h.journal.Commit(ctx, c.PendingEffect(), func(effectErr error) []journal.Record {
 		r := vigil.Record{
-			EventTime: c.Time, EventName: op, EventID: c.EventID, RequestID: c.RequestID, Resources: c.Resources(),
-			RecipientAccountID: who.account, AdditionalEventData: c.AdditionalEventData(), ResponseElements: c.ResponseElements(),
+			EventTime: c.Time, EventName: op, EventID: c.EventID, RequestID: c.RequestID, Resources: c.Resources(), AWSRegion: who.region,
+			UserIdentity: vigil.UserIdentity{Type: c.Principal.Type, ARN: c.Principal.ARN}, RecipientAccountID: who.account, AdditionalEventData: c.AdditionalEventData(), ResponseElements: c.ResponseElements(),
 		}
 		if failed := errors.Join(err, effectErr); failed != nil {
 			r.ErrorMessage, r.ResponseElements = failed.Error(), nil
 		}
-		return []journal.Record{{Time: c.Time, Data: r.AppendJSON(nil)}}
+		records := []journal.Record{{Time: c.Time, Data: r.AppendJSON(nil)}}
+		if r.ErrorMessage == "" {
+			for _, also := range c.AlsoRecords(r) {
+				records = append(records, journal.Record{Time: c.Time, Data: also.AppendJSON(nil)})
+			}
+		}
+		return records
 	})
 	if err == nil {
 		err = committed

@@ -30,12 +30,19 @@ type key struct {
 	origin types.OriginType
 	state  types.KeyState
 
+	manager     types.KeyManagerType
+	multiRegion types.MultiRegionKeyType // empty unless it is a multi-Region key
+	related     []related                // its whole set, itself included, by region; nil unless it is a multi-Region key
+
 	description string
 	created     time.Time
 	deletion    time.Time // zero unless its deletion is scheduled
+	window      int32     // days that it waits when its replicas are gone; 0 unless its state is PendingReplicaDeletion
 	policy      *policy.Document
 
-	current   *keycrypt.Material   // what it encrypts with
+	currentID string               // the id of the current material, also while that is not here; empty before the first import
+	validTo   time.Time            // when the current material expires; zero if it does not
+	current   *keycrypt.Material   // what it encrypts with; nil while it is not here, which is imported material only
 	materials []*keycrypt.Material // all that it decrypts with
 }
 
@@ -64,11 +71,11 @@ func (k *key) metadata() *types.KeyMetadata {
 		CustomerMasterKeySpec: types.CustomerMasterKeySpec(k.spec), //lint:ignore SA1019 AWS KMS answers with it still
 		Description:           new(k.description),
 		Enabled:               k.state == types.KeyStateEnabled,
-		KeyManager:            types.KeyManagerTypeCustomer,
+		KeyManager:            k.manager,
 		KeySpec:               k.spec,
 		KeyState:              k.state,
 		KeyUsage:              k.usage,
-		MultiRegion:           new(false),
+		MultiRegion:           new(k.multiRegion != ""),
 		Origin:                k.origin,
 	}
 	if !k.deletion.IsZero() {
@@ -80,8 +87,20 @@ func (k *key) metadata() *types.KeyMetadata {
 	m.KeyAgreementAlgorithms = can.agreement
 	m.MacAlgorithms = can.mac
 	m.SigningAlgorithms = can.signing
-	if k.spec == types.KeySpecSymmetricDefault {
-		m.CurrentKeyMaterialId = new(k.current.ID())
+	if k.window != 0 {
+		m.PendingDeletionWindowInDays = new(k.window)
+	}
+	if k.multiRegion != "" {
+		m.MultiRegionConfiguration = k.configuration()
+	}
+	if k.origin == types.OriginTypeExternal && k.current != nil {
+		m.ExpirationModel = types.ExpirationModelTypeKeyMaterialDoesNotExpire
+		if !k.validTo.IsZero() {
+			m.ExpirationModel, m.ValidTo = types.ExpirationModelTypeKeyMaterialExpires, new(k.validTo)
+		}
+	}
+	if k.spec == types.KeySpecSymmetricDefault && k.currentID != "" {
+		m.CurrentKeyMaterialId = new(k.currentID)
 	}
 	return m
 }
@@ -92,17 +111,33 @@ func (k *key) ready(operation string, usage types.KeyUsageType) error {
 	if k.usage != usage {
 		return call.Errorf("InvalidKeyUsageException", "%s key usage is %s which is not valid for %s.", k.text, k.usage, operation)
 	}
-	if k.state == types.KeyStateDisabled {
-		return call.Errorf("DisabledException", "%s is disabled.", k.text)
-	}
-	return k.changeable(k.state)
+	return k.enabled(k.state)
 }
 
-// changeable says whether the key can be changed in a state, which it has or had: only a scheduled deletion stops that.
+// enabled says whether the key can be used in a state, which it has or had.
 // See the KMS developer guide's "Key states of AWS KMS keys".
+func (k *key) enabled(state types.KeyState) error {
+	if state == types.KeyStateDisabled {
+		return call.Errorf("DisabledException", "%s is disabled.", k.text)
+	}
+	return k.switchable(state)
+}
+
+// switchable says whether the key can be enabled and disabled in a state: not without its material.
+func (k *key) switchable(state types.KeyState) error {
+	if state == types.KeyStatePendingImport {
+		return call.Errorf("KMSInvalidStateException", "%s is pending import.", k.text)
+	}
+	return k.changeable(state)
+}
+
+// changeable says whether the key can be changed in a state: only a scheduled deletion stops that.
 func (k *key) changeable(state types.KeyState) error {
-	if state == types.KeyStatePendingDeletion {
+	switch state {
+	case types.KeyStatePendingDeletion:
 		return call.Errorf("KMSInvalidStateException", "%s is pending deletion.", k.text)
+	case types.KeyStatePendingReplicaDeletion:
+		return call.Errorf("KMSInvalidStateException", "%s is pending replica deletion.", k.text)
 	}
 	return nil
 }
@@ -120,10 +155,11 @@ func (k *KMS) read(tx store.Tx, ref keyRef) (*key, error) {
 	found := &key{ref: ref, arn: ref.arn()}
 	found.text = found.arn.String()
 	var created, deletion int64
-	var document, current string
-	err := tx.QueryRow(`SELECT spec, key_usage, origin, state, description, policy, material, created, deletion
-		FROM kms_key WHERE account = $1 AND region = $2 AND id = $3`, ref.account, ref.region, ref.id).Scan(&found.spec,
-		&found.usage, &found.origin, &found.state, &found.description, &document, &current, &created, &deletion)
+	var document string
+	err := tx.QueryRow(`SELECT spec, key_usage, origin, state, description, policy, material, created, deletion, manager,
+		multi_region, pending_window FROM kms_key WHERE account = $1 AND region = $2 AND id = $3`,
+		ref.account, ref.region, ref.id).Scan(&found.spec, &found.usage, &found.origin, &found.state, &found.description,
+		&document, &found.currentID, &created, &deletion, &found.manager, &found.multiRegion, &found.window)
 	if err != nil {
 		return nil, err
 	}
@@ -131,40 +167,12 @@ func (k *KMS) read(tx store.Tx, ref keyRef) (*key, error) {
 	if found.policy, err = policy.ParseKeyPolicy(document); err != nil {
 		return nil, fmt.Errorf("the stored policy of %s: %w", found.text, err)
 	}
-	if found.materials, err = k.readMaterials(tx, found); err != nil {
-		return nil, err
-	}
-	if found.current = found.material(current); found.current == nil {
-		return nil, fmt.Errorf("%s has lost its material %s", found.text, current)
-	}
-	return found, nil
-}
-
-func (k *KMS) readMaterials(tx store.Tx, of *key) (materials []*keycrypt.Material, err error) {
-	rows, err := tx.Query(`SELECT id, wrapped FROM kms_material WHERE account = $1 AND region = $2 AND key_id = $3`,
-		of.ref.account, of.ref.region, of.ref.id)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		var id string
-		var wrapped []byte
-		if err := rows.Scan(&id, &wrapped); err != nil {
+	if found.multiRegion != "" {
+		if found.related, err = relatedOf(tx, ref); err != nil {
 			return nil, err
 		}
-		secret, err := k.material.Unwrap(wrapped, wrapContext(of.text, id))
-		if err != nil {
-			return nil, fmt.Errorf("unwrap material %s of %s: %w", id, of.text, err)
-		}
-		material := keycrypt.New(of.ref.id, secret)
-		clear(secret)
-		if material.ID() != id {
-			return nil, fmt.Errorf("material %s of %s is not what its id says", id, of.text)
-		}
-		materials = append(materials, material)
 	}
-	return materials, rows.Err()
+	return found, k.readMaterials(tx, found)
 }
 
 // wrapContext binds wrapped material to its place: moved to another key's row, it does not unwrap.
@@ -174,10 +182,32 @@ func wrapContext(keyARN, materialID string) []byte { return []byte(keyARN + "\n"
 func stateOf(tx store.Tx, ref keyRef) (state types.KeyState, err error) {
 	err = tx.QueryRow(`SELECT state FROM kms_key WHERE account = $1 AND region = $2 AND id = $3`,
 		ref.account, ref.region, ref.id).Scan(&state)
+	return state, orNoSuchKey(err, ref)
+}
+
+// orNoSuchKey is the answer when a key was destroyed since it was found.
+func orNoSuchKey(err error, ref keyRef) error {
 	if errors.Is(err, store.ErrNoRows) {
-		return "", noSuchKey(ref)
+		return noSuchKey(ref)
 	}
-	return state, err
+	return err
+}
+
+// keysOf are the keys that a query finds, by account, region and id.
+func keysOf(tx store.Tx, query string, args ...any) (found []keyRef, err error) {
+	rows, err := tx.Query(query, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var ref keyRef
+		if err := rows.Scan(&ref.account, &ref.region, &ref.id); err != nil {
+			return nil, err
+		}
+		found = append(found, ref)
+	}
+	return found, rows.Err()
 }
 
 // change is the effect of an operation that changes one key: it looks at the key's state and then runs a statement on
@@ -199,7 +229,13 @@ func (k *KMS) change(ref keyRef, allowed func(types.KeyState) error, statement s
 	}
 }
 
-func toMillis(t time.Time) int64 { return t.UnixMilli() }
+// toMillis is a time for a column.
+func toMillis(t time.Time) int64 {
+	if t.IsZero() {
+		return 0
+	}
+	return t.UnixMilli()
+}
 
 // fromMillis is the time of a column. 0 is no time.
 func fromMillis(ms int64) time.Time {

@@ -7,6 +7,9 @@
 //   - key.go      what a key is, and what its state lets it do
 //   - resolve.go  from what a caller names to a key, and may they? cache.go keeps keys at hand
 //   - create.go, state.go, deletion.go, keypolicy.go, tags.go, alias.go, list.go   the life of keys
+//   - material.go, rotation.go, import.go, expiry.go   the life of what keys encrypt with
+//   - multiregion.go, replicate.go, managed.go   keys in several regions, keys of services
+//   - background.go   what happens to keys when its time has come
 //   - encrypt.go, decrypt.go, datakey.go, mac.go, random.go   what symmetric keys are for
 //   - sign.go, publickey.go, publicencrypt.go, derive.go, encapsulate.go, datakeypair.go   what key pairs are for
 //   - algorithms.go   which key does which of it, with which algorithms
@@ -70,10 +73,10 @@ type KMS struct {
 
 	keys      *cache[keyRef, *key]
 	aliases   *cache[aliasRef, string] // to the id of the key that the alias names
-	scheduled chan struct{}            // has a token when a deletion was scheduled that Run has not looked at
+	scheduled chan struct{}            // has a token when something was given a date that Run has not looked at
 }
 
-// New opens the service's tables. Run must run for keys to be destroyed when their time has come.
+// New opens the service's tables. Run must run for keys to be destroyed, and rotated, when their time has come.
 func New(ctx context.Context, config Config) (*KMS, error) {
 	if config.DB == nil || config.Clock == nil || config.Material == nil || config.Journal == nil {
 		return nil, errors.New("kms: DB, Clock, Material and Journal are required")
@@ -110,10 +113,13 @@ func (k *KMS) Service() call.Service {
 			call.Read("Decapsulate", k.Decapsulate),
 			call.Read("Decrypt", k.Decrypt),
 			call.Op("DeleteAlias", k.DeleteAlias),
+			call.Op("DeleteImportedKeyMaterial", k.DeleteImportedKeyMaterial),
 			call.Read("DeriveSharedSecret", k.DeriveSharedSecret),
 			call.Read("DescribeKey", k.DescribeKey),
 			call.Op("DisableKey", k.DisableKey),
+			call.Op("DisableKeyRotation", k.DisableKeyRotation),
 			call.Op("EnableKey", k.EnableKey),
+			call.Op("EnableKeyRotation", k.EnableKeyRotation),
 			call.Read("Encapsulate", k.Encapsulate),
 			call.Read("Encrypt", k.Encrypt),
 			call.Read("GenerateDataKey", k.GenerateDataKey),
@@ -124,19 +130,26 @@ func (k *KMS) Service() call.Service {
 			call.Read("GenerateRandom", k.GenerateRandom).Without("NumberOfBytes"),
 			call.Read("GetKeyLastUsage", k.GetKeyLastUsage),
 			call.Read("GetKeyPolicy", k.GetKeyPolicy),
+			call.Read("GetKeyRotationStatus", k.GetKeyRotationStatus),
+			call.Read("GetParametersForImport", k.GetParametersForImport),
 			call.Read("GetPublicKey", k.GetPublicKey),
+			call.Op("ImportKeyMaterial", k.ImportKeyMaterial),
 			call.Read("ListAliases", k.ListAliases),
 			call.Read("ListKeyPolicies", k.ListKeyPolicies),
+			call.Read("ListKeyRotations", k.ListKeyRotations),
 			call.Read("ListKeys", k.ListKeys),
 			call.Read("ListResourceTags", k.ListResourceTags),
 			call.Op("PutKeyPolicy", k.PutKeyPolicy),
 			call.Read("ReEncrypt", k.ReEncrypt),
+			call.Op("ReplicateKey", k.ReplicateKey),
+			call.Op("RotateKeyOnDemand", k.RotateKeyOnDemand),
 			call.Op("ScheduleKeyDeletion", k.ScheduleKeyDeletion),
 			call.Read("Sign", k.Sign),
 			call.Op("TagResource", k.TagResource),
 			call.Op("UntagResource", k.UntagResource),
 			call.Op("UpdateAlias", k.UpdateAlias),
 			call.Op("UpdateKeyDescription", k.UpdateKeyDescription),
+			call.Op("UpdatePrimaryRegion", k.UpdatePrimaryRegion),
 			call.Read("Verify", k.Verify),
 			call.Read("VerifyMac", k.VerifyMac),
 		},
@@ -172,7 +185,7 @@ var migrations = []string{
 		region  TEXT NOT NULL,
 		key_id  TEXT NOT NULL,
 		id      TEXT NOT NULL,
-		wrapped BYTEA NOT NULL, -- in the context of the key and of the id of the material
+		wrapped BYTEA NOT NULL, -- in the context of the key and of the id of the material; empty while it is not here
 		created BIGINT NOT NULL,
 		PRIMARY KEY (account, region, key_id, id));
 
@@ -193,4 +206,21 @@ var migrations = []string{
 		name    TEXT NOT NULL,
 		value   TEXT NOT NULL,
 		PRIMARY KEY (account, region, key_id, name));`,
+
+	// Several materials of one key, which may be imported and go away; keys in several regions; keys of AWS's own services.
+	`ALTER TABLE kms_key ADD COLUMN manager TEXT NOT NULL DEFAULT 'CUSTOMER';
+	ALTER TABLE kms_key ADD COLUMN multi_region TEXT NOT NULL DEFAULT '';      -- PRIMARY, REPLICA
+	ALTER TABLE kms_key ADD COLUMN pending_window BIGINT NOT NULL DEFAULT 0;   -- days, while the state is PendingReplicaDeletion
+	ALTER TABLE kms_key ADD COLUMN rotation_period BIGINT NOT NULL DEFAULT 0;  -- days, 0 without automatic rotation
+	ALTER TABLE kms_key ADD COLUMN next_rotation BIGINT NOT NULL DEFAULT 0;    -- when it is due, also while the key is disabled
+	CREATE INDEX kms_key_rotation ON kms_key (next_rotation) WHERE next_rotation > 0;
+	CREATE INDEX kms_key_related ON kms_key (account, id) WHERE multi_region <> '';
+
+	ALTER TABLE kms_material ADD COLUMN ordinal BIGINT NOT NULL DEFAULT 1;         -- the order in which a key's became known
+	ALTER TABLE kms_material ADD COLUMN state TEXT NOT NULL DEFAULT 'CURRENT';
+	ALTER TABLE kms_material ADD COLUMN rotated BIGINT NOT NULL DEFAULT 0;         -- when it became the current one, unless it was the first
+	ALTER TABLE kms_material ADD COLUMN rotation_type TEXT NOT NULL DEFAULT '';
+	ALTER TABLE kms_material ADD COLUMN valid_to BIGINT NOT NULL DEFAULT 0;        -- when imported material is destroyed
+	ALTER TABLE kms_material ADD COLUMN description TEXT NOT NULL DEFAULT '';
+	CREATE INDEX kms_material_expiry ON kms_material (valid_to) WHERE valid_to > 0`,
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"vigil/internal/call"
+	"vigil/internal/store"
 )
 
 // DescribeKey shows what there is to know of a key but its policy and tags.
@@ -40,8 +41,12 @@ func (k *KMS) DisableKey(ctx context.Context, c *call.Call, in *kms.DisableKeyIn
 }
 
 func (k *KMS) setState(c *call.Call, of *key, state types.KeyState) {
-	c.Effect(k.change(of.ref, of.changeable,
-		`UPDATE kms_key SET state = $4 WHERE account = $1 AND region = $2 AND id = $3`, state))
+	change := k.change(of.ref, of.switchable,
+		`UPDATE kms_key SET state = $4 WHERE account = $1 AND region = $2 AND id = $3`, string(state))
+	c.Effect(func(tx store.Tx) error {
+		tx.OnCommit(k.wake) // its rotation may have come due while it was disabled
+		return change(tx)
+	})
 	c.Responded("keyId", of.text)
 }
 

@@ -14,6 +14,7 @@ func TestKeyStates(t *testing.T) {
 		disabled   = "DisabledException: KEY is disabled."
 		pending    = "KMSInvalidStateException: KEY is pending deletion."
 		notPending = "KMSInvalidStateException: KEY is not pending deletion."
+		generated  = "UnsupportedOperationException: KEY origin is AWS_KMS which is not valid for this operation."
 	)
 	matrix := map[string][3]string{ // Enabled, Disabled, PendingDeletion
 		"CancelKeyDeletion":                   {notPending, notPending, ""},
@@ -48,6 +49,15 @@ func TestKeyStates(t *testing.T) {
 		"UpdateAlias":                         {"", "", pending},
 		"UpdateKeyDescription":                {"", "", pending},
 		"VerifyMac":                           {"", disabled, pending},
+		"DeleteImportedKeyMaterial":           {generated, generated, generated},
+		"DisableKeyRotation":                  {"", disabled, pending},
+		"EnableKeyRotation":                   {"", disabled, pending},
+		"GetKeyRotationStatus":                {"", "", ""},
+		"GetParametersForImport":              {generated, generated, generated},
+		"ImportKeyMaterial":                   {generated, generated, generated},
+		"ListKeyRotations":                    {"", "", ""},
+		"ReplicateKey":                        {"", disabled, pending},
+		"RotateKeyOnDemand":                   {"", disabled, pending},
 	}
 	h := open(t)
 	h.lastUse = neverUsed
@@ -72,7 +82,7 @@ func TestKeyStates(t *testing.T) {
 		}
 	}
 	for op := range h.ops {
-		if _, ok := matrix[op]; !ok && op != "CreateKey" && op != "ListKeys" && op != "GenerateRandom" {
+		if _, ok := matrix[op]; !ok && op != "CreateKey" && op != "ListKeys" && op != "GenerateRandom" && op != "UpdatePrimaryRegion" {
 			t.Errorf("%s is not in the table", op)
 		}
 	}
@@ -93,6 +103,10 @@ func prepare(t *testing.T, h *house, op string) (*types.KeyMetadata, any) {
 	}
 	if m, in := preparePair(t, h, op); m != nil {
 		return m, in
+	}
+	if op == "ReplicateKey" {
+		m := h.create(t, alice, awskms.CreateKeyInput{MultiRegion: new(true)})
+		return m, requests(*m.KeyId)[op]
 	}
 	m := h.symmetric(t, alice)
 	alias := "alias/" + *m.KeyId
@@ -168,8 +182,8 @@ func TestUsageComesBeforeState(t *testing.T) {
 func TestOperationsWithoutOutputRespondWithTheKey(t *testing.T) {
 	h := open(t)
 	for _, op := range []string{
-		"CreateAlias", "DeleteAlias", "DisableKey", "EnableKey", "PutKeyPolicy", "TagResource", "UntagResource", "UpdateAlias",
-		"UpdateKeyDescription",
+		"CreateAlias", "DeleteAlias", "DisableKey", "DisableKeyRotation", "EnableKey", "EnableKeyRotation", "PutKeyPolicy", "TagResource",
+		"UntagResource", "UpdateAlias", "UpdateKeyDescription",
 	} {
 		m, in := prepare(t, h, op)
 		c := h.do(t, alice, op, in)
