@@ -85,6 +85,7 @@ func TestServiceEventsOfKMS(t *testing.T) {
 	for file, name := range map[string]string{
 		"KMS-CMK-Deletion": "DeleteKey", "KMS-CMK-Rotation-2022": "RotateKey", "KMS-CMK-Rotation-2025": "RotateKey",
 		"KMS-Imported-Key-Material-Expiration-2022": "DeleteExpiredKeyMaterial",
+		"KMS-Imported-Key-Material-Expiration-2025": "DeleteExpiredKeyMaterial",
 	} {
 		t.Run(file, func(t *testing.T) {
 			data, err := os.ReadFile("testdata/" + file + ".json")
@@ -108,7 +109,8 @@ func TestServiceEventsOfKMS(t *testing.T) {
 				Source: "kms.amazonaws.com", Name: name, Region: region, Account: account, Time: want.Time,
 				Resources: []vigil.Resource{{AccountID: account, Type: "AWS::KMS::Key", ARN: want.Resources[0]}},
 				Details: map[string]string{"keyOrigin": want.Detail["key-origin"], "rotationType": want.Detail["rotation-type"],
-					"previousKeyMaterialId": want.Detail["previous-key-material-id"], "currentKeyMaterialId": want.Detail["current-key-material-id"]},
+					"previousKeyMaterialId": want.Detail["previous-key-material-id"], "currentKeyMaterialId": want.Detail["current-key-material-id"],
+					"keyMaterialId": want.Detail["key-material-id"]},
 			}.Record())
 			sent := h.sent()
 			if len(sent) != 1 {

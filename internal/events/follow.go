@@ -100,20 +100,24 @@ func (f *facts) isReading() bool {
 	return f.ReadOnly && (strings.HasPrefix(f.EventName, "Describe") || strings.HasPrefix(f.EventName, "Get") || strings.HasPrefix(f.EventName, "List"))
 }
 
-// kmsDetail names the key, and for a rotation what its record tells of it.
+// kmsDetails are the members of KMS's events by the names of its service events, each with the member of serviceEventDetails that it is.
+var kmsDetails = map[string][][2]string{
+	"RotateKey": {{"key-origin", "keyOrigin"}, {"rotation-type", "rotationType"},
+		{"previous-key-material-id", "previousKeyMaterialId"}, {"current-key-material-id", "currentKeyMaterialId"}},
+	"DeleteExpiredKeyMaterial": {{"key-material-id", "keyMaterialId"}},
+}
+
+// kmsDetail names the key, and what its record tells besides of a rotation or of material that expired.
 func (f *facts) kmsDetail() []byte {
 	id := f.Resources[0].ARN
 	if a, err := arn.Parse(id); err == nil {
 		id = a.ID()
 	}
 	dst, _ := jsontext.AppendQuote([]byte(`{"key-id":`), id)
-	if f.EventName == "RotateKey" {
-		for _, m := range [][2]string{{"key-origin", "keyOrigin"}, {"rotation-type", "rotationType"},
-			{"previous-key-material-id", "previousKeyMaterialId"}, {"current-key-material-id", "currentKeyMaterialId"}} {
-			if value := f.ServiceEventDetails[m[1]]; value != "" {
-				dst = append(append(append(dst, `,"`...), m[0]...), `":`...)
-				dst, _ = jsontext.AppendQuote(dst, value)
-			}
+	for _, m := range kmsDetails[f.EventName] {
+		if value := f.ServiceEventDetails[m[1]]; value != "" {
+			dst = append(append(append(dst, `,"`...), m[0]...), `":`...)
+			dst, _ = jsontext.AppendQuote(dst, value)
 		}
 	}
 	return append(dst, '}')
