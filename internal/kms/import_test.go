@@ -551,3 +551,58 @@ func (h *house) expiring(t testing.TB) []kms.Expiration {
 	}
 	return all
 }
+
+// The column of the state table for keys that wait for their material.
+func TestKeysPendingImport(t *testing.T) {
+	const (
+		pendingImport = "KMSInvalidStateException: KEY is pending import."
+		origin        = "UnsupportedOperationException: KEY origin is EXTERNAL which is not valid for this operation."
+		notPending    = "KMSInvalidStateException: KEY is not pending deletion."
+	)
+	h := open(t)
+	h.lastUse = neverUsed
+	kinds := map[string]awskms.CreateKeyInput{
+		"GenerateMac":        {KeySpec: "HMAC_256", KeyUsage: "GENERATE_VERIFY_MAC"},
+		"VerifyMac":          {KeySpec: "HMAC_256", KeyUsage: "GENERATE_VERIFY_MAC"},
+		"Sign":               {KeySpec: "ECC_NIST_P256", KeyUsage: "SIGN_VERIFY"},
+		"Verify":             {KeySpec: "ECC_NIST_P256", KeyUsage: "SIGN_VERIFY"},
+		"GetPublicKey":       {KeySpec: "RSA_2048", KeyUsage: "ENCRYPT_DECRYPT"},
+		"DeriveSharedSecret": {KeySpec: "ECC_NIST_P256", KeyUsage: "KEY_AGREEMENT"},
+	}
+	for op, want := range map[string]string{
+		"CancelKeyDeletion":                   notPending,
+		"DeleteImportedKeyMaterial":           "",
+		"DeriveSharedSecret":                  pendingImport,
+		"DescribeKey":                         "",
+		"DisableKey":                          pendingImport,
+		"DisableKeyRotation":                  origin,
+		"EnableKey":                           pendingImport,
+		"EnableKeyRotation":                   origin,
+		"Encrypt":                             pendingImport,
+		"GenerateDataKey":                     pendingImport,
+		"GenerateDataKeyPair":                 pendingImport,
+		"GenerateDataKeyPairWithoutPlaintext": pendingImport,
+		"GenerateDataKeyWithoutPlaintext":     pendingImport,
+		"GenerateMac":                         pendingImport,
+		"GetKeyLastUsage":                     "",
+		"GetKeyPolicy":                        "",
+		"GetKeyRotationStatus":                origin,
+		"GetParametersForImport":              "",
+		"GetPublicKey":                        pendingImport,
+		"ListKeyPolicies":                     "",
+		"ListKeyRotations":                    "",
+		"ListResourceTags":                    "",
+		"PutKeyPolicy":                        "",
+		"RotateKeyOnDemand":                   pendingImport,
+		"ScheduleKeyDeletion":                 "",
+		"Sign":                                pendingImport,
+		"TagResource":                         "",
+		"UntagResource":                       "",
+		"UpdateKeyDescription":                "",
+		"Verify":                              pendingImport,
+		"VerifyMac":                           pendingImport,
+	} {
+		key := h.external(t, alice, kinds[op])
+		expect(t, op, h.try(alice, op, requests(*key.KeyId)[op]), want, *key.Arn)
+	}
+}
