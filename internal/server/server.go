@@ -266,7 +266,7 @@ func (s *Server) lastUse(ctx context.Context, keyARN string) (kms.Usage, bool, e
 
 func (s *Server) startFollowers(context.Context) error {
 	s.background("the event history", s.trail.Run)
-	s.background("the destruction of keys", s.kms.Run)
+	s.background("what comes due for keys", s.kms.Run)
 	s.startWatch()
 	return nil
 }

@@ -103,6 +103,7 @@ func (s *Server) startWatch() {
 	s.registerHealth()
 	s.background("deliveries", s.outbox.Run)
 	s.background("metrics", s.metrics.Run)
+	s.background("the expiry of key material", s.putExpirations)
 	s.background("log retention", s.logs.Run)
 	s.background("notifications", s.notify.Run)
 	s.background("trails", s.trail.RunTrails)
