@@ -7,7 +7,7 @@
 //   - key.go      what a key is, and what its state lets it do
 //   - resolve.go  from what a caller names to a key, and may they? cache.go keeps keys at hand
 //   - create.go, state.go, deletion.go, keypolicy.go, tags.go, alias.go, list.go   the life of keys
-//   - material.go, rotation.go, import.go, expiry.go   the life of what keys encrypt with
+//   - material.go, rotation.go, import.go, importtoken.go, expiry.go   the life of what keys encrypt with
 //   - multiregion.go, replicate.go, managed.go   keys in several regions, keys of services
 //   - background.go   what happens to keys when its time has come
 //   - encrypt.go, decrypt.go, datakey.go, mac.go, random.go   what symmetric keys are for

@@ -352,7 +352,12 @@ func (k *KMS) ListKeyRotations(ctx context.Context, c *call.Call, in *kms.ListKe
 	if err != nil {
 		return nil, err
 	}
-	last, _ := strconv.ParseInt(after, 10, 64) // 0 for the first page
+	var last int64 // the ordinal of the last one shown
+	if after != "" {
+		if last, err = strconv.ParseInt(after, 10, 64); err != nil {
+			return nil, invalidMarker()
+		}
+	}
 	var all versions
 	err = k.db.View(ctx, func(tx store.Tx) error {
 		all, err = versionsOf(tx, key.ref)
