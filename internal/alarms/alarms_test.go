@@ -275,7 +275,7 @@ func TestARestartInTheMiddleOfAnEvaluation(t *testing.T) {
 
 	h = open(t, dir, clk)
 	h.put(1)
-	for n := range 5 { // however long it takes to close
+	for n := range 10_000 { // however long it takes to close
 		h.watch.FailUpdate(2+n, storetest.Failed)
 	}
 	clk.Advance(time.Minute)
