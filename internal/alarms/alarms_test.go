@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"math"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -42,7 +44,8 @@ type house struct {
 	journal *journal.Journal
 	metrics *metrics.Metrics
 	alarms  *alarms.Alarms
-	done    chan string // messages and events of durable transitions
+	done    chan string  // messages and events of durable transitions
+	room    atomic.Int64 // how many more events there is room for, after which a transition fails
 	close   func()
 }
 
@@ -60,6 +63,7 @@ func open(t testing.TB, place string, clk *clock.Movable) *house {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
 	h := &house{t: t, place: place, clock: clk, watch: storetest.NewFaultDB(openDB(t, place, "watch")), done: make(chan string, 100000)}
+	h.room.Store(math.MaxInt64)
 	main := openDB(t, place, "main")
 	var err error
 	if h.journal, err = journal.Open(ctx, main, slog.New(slog.DiscardHandler)); err != nil {
@@ -77,6 +81,9 @@ func open(t testing.TB, place string, clk *clock.Movable) *house {
 			return nil
 		},
 		Emit: func(tx store.Tx, _, _ string, event []byte) error {
+			if h.room.Add(-1) < 0 {
+				return errors.New("disk full")
+			}
 			tx.OnCommit(func() { h.done <- string(event) })
 			return nil
 		}})
@@ -275,9 +282,7 @@ func TestARestartInTheMiddleOfAnEvaluation(t *testing.T) {
 
 	h = open(t, dir, clk)
 	h.put(1)
-	for n := range 10_000 { // however long it takes to close
-		h.watch.FailUpdate(2+n, storetest.Failed)
-	}
+	h.room.Store(many - 1)
 	clk.Advance(time.Minute)
 	fired := map[string]int{}
 	count := func() {
