@@ -51,6 +51,7 @@ func (k *KMS) CreateAlias(ctx context.Context, c *call.Call, in *kms.CreateAlias
 			return err
 		}
 		now := toMillis(c.Time)
+		tx.OnCommit(func() { k.keys.forget(key.ref) })
 		_, err := tx.Exec(`INSERT INTO kms_alias (account, region, name, key_id, created, updated) VALUES ($1, $2, $3, $4, $5, $5)`,
 			alias.account, alias.region, alias.name, key.ref.id, now)
 		return err
@@ -80,7 +81,7 @@ func (k *KMS) UpdateAlias(ctx context.Context, c *call.Call, in *kms.UpdateAlias
 	if err := allowAlias(c, "kms:UpdateAlias", alias); err != nil {
 		return nil, err
 	}
-	if err := c.Allow("kms:UpdateAlias", current.resource(), nil); err != nil {
+	if err := k.allow(ctx, c, current, current.text, manage("kms:UpdateAlias")); err != nil {
 		return nil, err
 	}
 	if current.usage != key.usage || keyFamily(current.spec) != keyFamily(key.spec) {
@@ -96,6 +97,7 @@ func (k *KMS) UpdateAlias(ctx context.Context, c *call.Call, in *kms.UpdateAlias
 				return err
 			}
 		}
+		tx.OnCommit(func() { k.keys.forget(key.ref) })
 		return k.changeAlias(tx, alias, current, `UPDATE kms_alias SET key_id = $5, updated = $6
 			WHERE account = $1 AND region = $2 AND name = $3 AND key_id = $4`, key.ref.id, toMillis(c.Time))
 	})
@@ -114,7 +116,7 @@ func (k *KMS) DeleteAlias(ctx context.Context, c *call.Call, in *kms.DeleteAlias
 		return nil, err
 	}
 	c.Touch(keyType, alias.arn())
-	if err := k.allow(c, key, manage("kms:DeleteAlias"), false); err != nil {
+	if err := k.allow(ctx, c, key, key.text, manage("kms:DeleteAlias")); err != nil {
 		return nil, err
 	}
 	if err := allowAlias(c, "kms:DeleteAlias", alias); err != nil {
@@ -130,7 +132,7 @@ func (k *KMS) DeleteAlias(ctx context.Context, c *call.Call, in *kms.DeleteAlias
 
 // ListAliases lists the aliases of the account and region by name, or those of one key.
 func (k *KMS) ListAliases(ctx context.Context, c *call.Call, in *kms.ListAliasesInput) (*kms.ListAliasesOutput, error) {
-	if err := allowAny(c, "kms:ListAliases"); err != nil {
+	if err := allowAny(c, "kms:ListAliases", in); err != nil {
 		return nil, err
 	}
 	var id string // of the key whose aliases are wanted
@@ -300,6 +302,9 @@ func (k *KMS) changeAlias(tx store.Tx, alias aliasRef, target *key, statement st
 	if err == nil && changed == 0 {
 		err = noSuchAlias(alias)
 	}
-	tx.OnCommit(func() { k.aliases.forget(alias) })
+	tx.OnCommit(func() {
+		k.aliases.forget(alias)
+		k.keys.forget(target.ref)
+	})
 	return err
 }

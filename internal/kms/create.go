@@ -80,10 +80,10 @@ func fillCreateKey(in *kms.CreateKeyInput) error {
 
 // allowCreateKey: a key that is made with tags needs the permission to tag too.
 func allowCreateKey(c *call.Call, in *kms.CreateKeyInput) error {
-	if err := allowAny(c, "kms:CreateKey"); err != nil || len(in.Tags) == 0 {
+	if err := allowAny(c, "kms:CreateKey", in); err != nil || len(in.Tags) == 0 {
 		return err
 	}
-	return allowAny(c, "kms:TagResource")
+	return allowAny(c, "kms:TagResource", in)
 }
 
 // checkCreateKey refuses what AWS KMS refuses, and then what is not built yet.

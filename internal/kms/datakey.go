@@ -12,7 +12,7 @@ import (
 
 // GenerateDataKey makes a random data key of 1 to 1024 bytes, and returns it as plaintext and encrypted under a key.
 func (k *KMS) GenerateDataKey(ctx context.Context, c *call.Call, in *kms.GenerateDataKeyInput) (*kms.GenerateDataKeyOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKey"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKey").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -41,7 +41,7 @@ func (k *KMS) GenerateDataKey(ctx context.Context, c *call.Call, in *kms.Generat
 // GenerateDataKeyWithoutPlaintext is GenerateDataKey for who will need the plaintext later: Decrypt gives it.
 func (k *KMS) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *call.Call, in *kms.GenerateDataKeyWithoutPlaintextInput) (
 	*kms.GenerateDataKeyWithoutPlaintextOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyWithoutPlaintext"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyWithoutPlaintext").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 // GenerateDataKeyPair makes a key pair for use outside, and returns its private key (PKCS #8, DER) as plaintext and
 // encrypted under a symmetric key, and its public key (SubjectPublicKeyInfo, DER).
 func (k *KMS) GenerateDataKeyPair(ctx context.Context, c *call.Call, in *kms.GenerateDataKeyPairInput) (*kms.GenerateDataKeyPairOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyPair"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyPair").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -43,7 +43,7 @@ func (k *KMS) GenerateDataKeyPair(ctx context.Context, c *call.Call, in *kms.Gen
 // GenerateDataKeyPairWithoutPlaintext is GenerateDataKeyPair for who will need the private key later: Decrypt gives it.
 func (k *KMS) GenerateDataKeyPairWithoutPlaintext(ctx context.Context, c *call.Call, in *kms.GenerateDataKeyPairWithoutPlaintextInput) (
 	*kms.GenerateDataKeyPairWithoutPlaintextOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyPairWithoutPlaintext"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyPairWithoutPlaintext").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

@@ -20,7 +20,7 @@ import (
 func (k *KMS) Decrypt(ctx context.Context, c *call.Call, in *kms.DecryptInput) (*kms.DecryptOutput, error) {
 	in.EncryptionAlgorithm = orSymmetric(in.EncryptionAlgorithm)
 	s := source{in.CiphertextBlob, in.KeyId, "keyId", in.EncryptionAlgorithm, in.EncryptionContext, in.DryRun, in.DryRunModifiers}
-	key, err := k.sourceKey(ctx, c, s, use("kms:Decrypt"), in.GrantTokens...)
+	key, err := k.sourceKey(ctx, c, s, use("kms:Decrypt").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -50,11 +50,11 @@ func (k *KMS) ReEncrypt(ctx context.Context, c *call.Call, in *kms.ReEncryptInpu
 	in.DestinationEncryptionAlgorithm = orSymmetric(in.DestinationEncryptionAlgorithm)
 	s := source{in.CiphertextBlob, in.SourceKeyId, "sourceKeyId", in.SourceEncryptionAlgorithm, in.SourceEncryptionContext, in.DryRun,
 		in.DryRunModifiers}
-	from, err := k.sourceKey(ctx, c, s, use("kms:ReEncryptFrom"), in.GrantTokens...)
+	from, err := k.sourceKey(ctx, c, s, use("kms:ReEncryptFrom").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
-	to, err := k.authorize(ctx, c, in.DestinationKeyId, use("kms:ReEncryptTo"), in.GrantTokens...)
+	to, err := k.authorize(ctx, c, in.DestinationKeyId, use("kms:ReEncryptTo").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -188,7 +188,7 @@ func (k *KMS) keyOfBlob(ctx context.Context, c *call.Call, blob []byte, a access
 	if err != nil {
 		return nil, err
 	}
-	return found, k.allow(c, found, a, true, grantTokens...)
+	return found, k.allow(ctx, c, found, "", a, grantTokens...)
 }
 
 // noKeyForBlob is the answer when the key of a ciphertext does not exist here. Another account's key gives the text
@@ -196,7 +196,7 @@ func (k *KMS) keyOfBlob(ctx context.Context, c *call.Call, blob []byte, a access
 func noKeyForBlob(c *call.Call, target arn.ARN, a access) error {
 	if target.Account != c.Account() {
 		r := policy.Resource{ARN: target.String(), Account: target.Account, CrossAccount: a.crossAccount, Unnamed: true}
-		if err := c.Allow(a.action, r, nil); err != nil {
+		if err := c.Allow(a.action, r, conditionsOf(c, a)); err != nil {
 			return err
 		}
 	}

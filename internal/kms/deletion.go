@@ -27,7 +27,7 @@ func (k *KMS) ScheduleKeyDeletion(ctx context.Context, c *call.Call, in *kms.Sch
 	if in.PendingWindowInDays == nil {
 		in.PendingWindowInDays = new(int32(defaultPendingWindow))
 	}
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:ScheduleKeyDeletion"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:ScheduleKeyDeletion").with(in))
 	if err != nil {
 		return nil, err
 	}
@@ -150,9 +150,15 @@ func (k *KMS) destroyIn(tx store.Tx, now time.Time) ([]keyRef, error) {
 		if err != nil {
 			return nil, err
 		}
+		grantees, err := granteesOf(tx, ref)
+		if err != nil {
+			return nil, err
+		}
 		for _, statement := range []string{
 			`DELETE FROM kms_material WHERE account = $1 AND region = $2 AND key_id = $3`,
 			`DELETE FROM kms_alias WHERE account = $1 AND region = $2 AND key_id = $3`,
+			`DELETE FROM kms_grant WHERE account = $1 AND region = $2 AND key_id = $3`,
+			`DELETE FROM kms_policy_principal WHERE account = $1 AND region = $2 AND key_id = $3`,
 			`DELETE FROM kms_tag WHERE account = $1 AND region = $2 AND key_id = $3`,
 			`DELETE FROM kms_key WHERE account = $1 AND region = $2 AND id = $3`,
 		} {
@@ -168,6 +174,9 @@ func (k *KMS) destroyIn(tx store.Tx, now time.Time) ([]keyRef, error) {
 			k.forget(others)
 			for _, name := range names {
 				k.aliases.forget(aliasRef{ref.account, ref.region, name})
+			}
+			for _, grantee := range grantees {
+				k.grants.forget(granteeRef{ref, grantee})
 			}
 			k.keys.forget(ref)
 		})

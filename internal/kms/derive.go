@@ -13,7 +13,7 @@ import (
 
 // DeriveSharedSecret agrees with the owner of a public key, of the same curve as the key, on a secret.
 func (k *KMS) DeriveSharedSecret(ctx context.Context, c *call.Call, in *kms.DeriveSharedSecretInput) (*kms.DeriveSharedSecretOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:DeriveSharedSecret"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:DeriveSharedSecret").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 
 // Encapsulate makes a secret of 32 bytes, and the ciphertext from which Decapsulate gets it.
 func (k *KMS) Encapsulate(ctx context.Context, c *call.Call, in *kms.EncapsulateInput) (*kms.EncapsulateOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Encapsulate"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Encapsulate").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +38,7 @@ func (k *KMS) Encapsulate(ctx context.Context, c *call.Call, in *kms.Encapsulate
 // Decapsulate is the secret of a ciphertext that was made with the key's public key. A ciphertext that was not, but has
 // the right size, gives a secret that nobody else knows: that is how ML-KEM refuses it.
 func (k *KMS) Decapsulate(ctx context.Context, c *call.Call, in *kms.DecapsulateInput) (*kms.DecapsulateOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Decapsulate"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Decapsulate").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 // a key pair.
 func (k *KMS) Encrypt(ctx context.Context, c *call.Call, in *kms.EncryptInput) (*kms.EncryptOutput, error) {
 	in.EncryptionAlgorithm = orSymmetric(in.EncryptionAlgorithm)
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Encrypt"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Encrypt").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

@@ -34,7 +34,7 @@ var wrappingKeyBits = map[types.WrappingKeySpec]int{
 // must come with it. They are good for this key and 24 hours. The private key is in the token, encrypted, and nowhere else.
 func (k *KMS) GetParametersForImport(ctx context.Context, c *call.Call, in *kms.GetParametersForImportInput) (
 	*kms.GetParametersForImportOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:GetParametersForImport"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:GetParametersForImport").with(in))
 	if err != nil {
 		return nil, err
 	}
@@ -100,7 +100,7 @@ func (k *KMS) ImportKeyMaterial(ctx context.Context, c *call.Call, in *kms.Impor
 	if in.ExpirationModel == "" {
 		in.ExpirationModel = types.ExpirationModelTypeKeyMaterialExpires
 	}
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:ImportKeyMaterial"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:ImportKeyMaterial").with(in))
 	if err != nil {
 		return nil, err
 	}

@@ -39,6 +39,8 @@ type key struct {
 	deletion    time.Time // zero unless its deletion is scheduled
 	window      int32     // days that it waits when its replicas are gone; 0 unless its state is PendingReplicaDeletion
 	policy      *policy.Document
+	aliases     []string // names, for conditions
+	tags        []types.Tag
 
 	currentID string               // the id of the current material, also while that is not here; empty before the first import
 	validTo   time.Time            // when the current material expires; zero if it does not
@@ -166,6 +168,12 @@ func (k *KMS) read(tx store.Tx, ref keyRef) (*key, error) {
 	found.created, found.deletion = fromMillis(created), fromMillis(deletion)
 	if found.policy, err = policy.ParseKeyPolicy(document); err != nil {
 		return nil, fmt.Errorf("the stored policy of %s: %w", found.text, err)
+	}
+	if found.aliases, err = aliasesOf(tx, ref); err != nil {
+		return nil, err
+	}
+	if found.tags, err = readTags(tx, ref); err != nil {
+		return nil, err
 	}
 	if found.multiRegion != "" {
 		if found.related, err = relatedOf(tx, ref); err != nil {

@@ -49,7 +49,7 @@ func (k *KMS) PutKeyPolicy(ctx context.Context, c *call.Call, in *kms.PutKeyPoli
 	if in.PolicyName == nil {
 		in.PolicyName = new(policyName)
 	}
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:PutKeyPolicy"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:PutKeyPolicy").with(in))
 	if err != nil {
 		return nil, err
 	}
@@ -112,7 +112,7 @@ func checkPolicy(c *call.Call, of *key, text string, bypass bool) error {
 	}
 	r := of.resource()
 	r.Policy = document
-	if c.Allow("kms:PutKeyPolicy", r, nil) != nil {
+	if c.Allow("kms:PutKeyPolicy", r, (&question{c: c, a: manage("kms:PutKeyPolicy"), of: of}).value) != nil {
 		return call.Errorf("MalformedPolicyDocumentException",
 			"The new key policy will not allow you to update the key policy in the future.")
 	}

@@ -39,7 +39,17 @@ type Config struct {
 	// LastUse finds the last successful cryptographic operation with a key since the key was created. It says false
 	// when there was none. Without it, GetKeyLastUsage answers that it is not supported.
 	LastUse func(ctx context.Context, keyARN string) (Usage, bool, error)
-	Log     *slog.Logger
+	// Principals knows the users and roles that policies and grants may name. Without it, all are taken for existing.
+	Principals Principals
+	Log        *slog.Logger
+}
+
+// Principals looks users and roles up.
+type Principals struct {
+	// UniqueID is the unique id (AIDA…, AROA…) of the user or role with that ARN, and false if there is none.
+	UniqueID func(arn string) (id string, ok bool)
+	// ARN is the reverse: the ARN of who has a unique id now.
+	ARN func(uniqueID string) (arn string, ok bool)
 }
 
 // Wrapper encrypts key material, which is never stored in any other form. What was wrapped with a context
@@ -71,7 +81,10 @@ type KMS struct {
 	lastUse  func(context.Context, string) (Usage, bool, error) // or nil
 	log      *slog.Logger
 
+	principals Principals
+
 	keys      *cache[keyRef, *key]
+	grants    *cache[granteeRef, []*grant]
 	aliases   *cache[aliasRef, string] // to the id of the key that the alias names
 	scheduled chan struct{}            // has a token when something was given a date that Run has not looked at
 }
@@ -88,15 +101,17 @@ func New(ctx context.Context, config Config) (*KMS, error) {
 		return nil, err
 	}
 	return &KMS{
-		db:        config.DB,
-		clock:     config.Clock,
-		material:  config.Material,
-		journal:   config.Journal,
-		lastUse:   config.LastUse,
-		log:       config.Log,
-		keys:      newCache[keyRef, *key](maxCachedKeys),
-		aliases:   newCache[aliasRef, string](maxCachedAliases),
-		scheduled: make(chan struct{}, 1),
+		db:         config.DB,
+		clock:      config.Clock,
+		material:   config.Material,
+		journal:    config.Journal,
+		lastUse:    config.LastUse,
+		log:        config.Log,
+		principals: config.Principals,
+		keys:       newCache[keyRef, *key](maxCachedKeys),
+		grants:     newCache[granteeRef, []*grant](maxCachedGrants),
+		aliases:    newCache[aliasRef, string](maxCachedAliases),
+		scheduled:  make(chan struct{}, 1),
 	}, nil
 }
 
@@ -109,6 +124,7 @@ func (k *KMS) Service() call.Service {
 		Operations: []call.Operation{
 			call.Op("CancelKeyDeletion", k.CancelKeyDeletion),
 			call.Op("CreateAlias", k.CreateAlias),
+			call.Op("CreateGrant", k.CreateGrant),
 			call.Op("CreateKey", k.CreateKey),
 			call.Read("Decapsulate", k.Decapsulate),
 			call.Read("Decrypt", k.Decrypt),
@@ -135,14 +151,18 @@ func (k *KMS) Service() call.Service {
 			call.Read("GetPublicKey", k.GetPublicKey),
 			call.Op("ImportKeyMaterial", k.ImportKeyMaterial),
 			call.Read("ListAliases", k.ListAliases),
+			call.Read("ListGrants", k.ListGrants),
 			call.Read("ListKeyPolicies", k.ListKeyPolicies),
 			call.Read("ListKeyRotations", k.ListKeyRotations),
 			call.Read("ListKeys", k.ListKeys),
 			call.Read("ListResourceTags", k.ListResourceTags),
+			call.Read("ListRetirableGrants", k.ListRetirableGrants),
 			call.Op("PutKeyPolicy", k.PutKeyPolicy),
 			call.Read("ReEncrypt", k.ReEncrypt),
 			call.Op("ReplicateKey", k.ReplicateKey),
 			call.Op("RotateKeyOnDemand", k.RotateKeyOnDemand),
+			call.Op("RetireGrant", k.RetireGrant).Without("*"),
+			call.Op("RevokeGrant", k.RevokeGrant),
 			call.Op("ScheduleKeyDeletion", k.ScheduleKeyDeletion),
 			call.Read("Sign", k.Sign),
 			call.Op("TagResource", k.TagResource),
@@ -223,4 +243,32 @@ var migrations = []string{
 	ALTER TABLE kms_material ADD COLUMN valid_to BIGINT NOT NULL DEFAULT 0;        -- when imported material is destroyed
 	ALTER TABLE kms_material ADD COLUMN description TEXT NOT NULL DEFAULT '';
 	CREATE INDEX kms_material_expiry ON kms_material (valid_to) WHERE valid_to > 0`,
+
+	`CREATE TABLE kms_grant (
+		account     TEXT NOT NULL,
+		region      TEXT NOT NULL,
+		key_id      TEXT NOT NULL,
+		id          TEXT NOT NULL,
+		name        TEXT NOT NULL, -- may be empty
+		same        TEXT NOT NULL, -- of a grant with a name, what tells whether another is the same
+		grantee     TEXT NOT NULL, -- an ARN or the name of a service
+		grantee_id  TEXT NOT NULL, -- the unique id that the grantee had
+		retiring    TEXT NOT NULL,
+		retiring_id TEXT NOT NULL,
+		issuer      TEXT NOT NULL, -- the account in which it was made
+		operations  TEXT NOT NULL, -- with spaces between them
+		constraints TEXT NOT NULL, -- JSON
+		created     BIGINT NOT NULL,
+		PRIMARY KEY (account, region, key_id, id));
+	CREATE INDEX kms_grant_grantee ON kms_grant (account, region, key_id, grantee);
+	CREATE INDEX kms_grant_same ON kms_grant (account, region, key_id, same) WHERE same <> '';
+	CREATE INDEX kms_grant_retiring ON kms_grant (retiring, region, id) WHERE retiring <> '';
+
+	CREATE TABLE kms_policy_principal ( -- the users and roles that a key's policy names, as they were when it was put
+		account   TEXT NOT NULL,
+		region    TEXT NOT NULL,
+		key_id    TEXT NOT NULL,
+		arn       TEXT NOT NULL,
+		unique_id TEXT NOT NULL,
+		PRIMARY KEY (account, region, key_id, arn))`,
 }

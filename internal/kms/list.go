@@ -12,7 +12,7 @@ import (
 
 // ListKeys lists the keys of the account and region by id.
 func (k *KMS) ListKeys(ctx context.Context, c *call.Call, in *kms.ListKeysInput) (*kms.ListKeysOutput, error) {
-	if err := allowAny(c, "kms:ListKeys"); err != nil {
+	if err := allowAny(c, "kms:ListKeys", in); err != nil {
 		return nil, err
 	}
 	page := newPage(in.Limit, 100, 1000, c.Operation, c.Account(), c.Region)

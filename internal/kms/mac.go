@@ -11,7 +11,7 @@ import (
 
 // GenerateMac makes the HMAC of a message of up to 4096 bytes.
 func (k *KMS) GenerateMac(ctx context.Context, c *call.Call, in *kms.GenerateMacInput) (*kms.GenerateMacOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateMac"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateMac").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -30,7 +30,7 @@ func (k *KMS) GenerateMac(ctx context.Context, c *call.Call, in *kms.GenerateMac
 
 // VerifyMac says whether a MAC is the message's: one that is not is an error.
 func (k *KMS) VerifyMac(ctx context.Context, c *call.Call, in *kms.VerifyMacInput) (*kms.VerifyMacOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:VerifyMac"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:VerifyMac").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

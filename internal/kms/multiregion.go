@@ -154,7 +154,7 @@ func object(pairs ...string) []byte {
 // UpdatePrimaryRegion makes a replica the primary key of its set, and the primary a replica. It is called in the
 // region of the primary.
 func (k *KMS) UpdatePrimaryRegion(ctx context.Context, c *call.Call, in *kms.UpdatePrimaryRegionInput) (*kms.UpdatePrimaryRegionOutput, error) {
-	a := manage("kms:UpdatePrimaryRegion")
+	a := manage("kms:UpdatePrimaryRegion").with(in)
 	key, err := k.authorize(ctx, c, in.KeyId, a)
 	if err != nil {
 		return nil, err
@@ -172,7 +172,7 @@ func (k *KMS) UpdatePrimaryRegion(ctx context.Context, c *call.Call, in *kms.Upd
 	if err != nil {
 		return nil, err
 	}
-	if err := c.Allow(a.action, next.resource(), nil); err != nil {
+	if err := c.Allow(a.action, next.resource(), (&question{ctx: ctx, k: k, c: c, a: a, of: next}).value); err != nil {
 		return nil, err
 	}
 	c.Effect(func(tx store.Tx) error { return k.movePrimary(tx, key, next) })

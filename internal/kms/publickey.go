@@ -11,7 +11,7 @@ import (
 
 // GetPublicKey returns the public key of a key pair, as SubjectPublicKeyInfo in DER, and what it can be used for.
 func (k *KMS) GetPublicKey(ctx context.Context, c *call.Call, in *kms.GetPublicKeyInput) (*kms.GetPublicKeyOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GetPublicKey"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GetPublicKey").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

@@ -11,7 +11,7 @@ import (
 
 // GenerateRandom returns 1 to 1024 random bytes. It uses no key.
 func (k *KMS) GenerateRandom(_ context.Context, c *call.Call, in *kms.GenerateRandomInput) (*kms.GenerateRandomOutput, error) {
-	if err := allowAny(c, "kms:GenerateRandom"); err != nil {
+	if err := allowAny(c, "kms:GenerateRandom", in); err != nil {
 		return nil, err
 	}
 	switch {

@@ -21,15 +21,15 @@ func (k *KMS) ReplicateKey(ctx context.Context, c *call.Call, in *kms.ReplicateK
 	if in.Description == nil {
 		in.Description = new("")
 	}
-	primary, err := k.authorize(ctx, c, in.KeyId, manage("kms:ReplicateKey"))
+	primary, err := k.authorize(ctx, c, in.KeyId, manage("kms:ReplicateKey").with(in))
 	if err != nil {
 		return nil, err
 	}
-	if err := allowAny(c, "kms:CreateKey"); err != nil {
+	if err := allowAny(c, "kms:CreateKey", in); err != nil {
 		return nil, err
 	}
 	if len(in.Tags) > 0 {
-		if err := allowAny(c, "kms:TagResource"); err != nil {
+		if err := allowAny(c, "kms:TagResource", in); err != nil {
 			return nil, err
 		}
 	}

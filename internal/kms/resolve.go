@@ -18,6 +18,14 @@ type access struct {
 	action       string // kms:Encrypt
 	crossAccount bool   // a key of another account can be used
 	aliases      bool   // the key can be named by its alias
+	in           any    // the operation's input, from which conditions are answered; may be nil
+}
+
+// with gives the operation's input, a pointer, for the conditions of policies and the constraints of grants. It is looked
+// at when one of them asks.
+func (a access) with(in any) access {
+	a.in = in
+	return a
 }
 
 // manage is the access of operations that look after keys: by key id or key ARN, of one's own account.
@@ -40,19 +48,23 @@ func (k *KMS) authorize(ctx context.Context, c *call.Call, name *string, a acces
 	if err != nil {
 		return nil, err
 	}
-	return found, k.allow(c, found, a, false, grantTokens...)
+	return found, k.allow(ctx, c, found, *name, a, grantTokens...)
 }
 
-// allow puts a key into the record, and asks whether the caller has that access to it. Unnamed is a key that the caller
-// did not name. No condition of a policy is evaluated yet, so none of the request's condition keys are gathered.
-func (k *KMS) allow(c *call.Call, of *key, a access, unnamed bool, grantTokens ...string) error {
+// allow puts a key into the record, and asks whether the caller has that access to it: first the policies, and if they
+// do not give it, the key's grants. Named is what the caller calls the key, and empty if the caller does not name it.
+func (k *KMS) allow(ctx context.Context, c *call.Call, of *key, named string, a access, grantTokens ...string) error {
 	c.Touch(keyType, of.arn)
-	if len(grantTokens) > 0 {
-		return call.Errorf("InvalidGrantTokenException", "The grant token is not valid.") // there are no grants yet
+	if err := k.checkGrantTokens(grantTokens); err != nil {
+		return err
 	}
+	q := &question{ctx: ctx, k: k, c: c, a: a, of: of, named: named}
 	r := of.resource()
-	r.CrossAccount, r.Unnamed = a.crossAccount, unnamed
-	return c.Allow(a.action, r, nil)
+	r.CrossAccount, r.Unnamed = a.crossAccount, named == ""
+	if err := c.Allow(a.action, r, q.value); err != nil {
+		return q.granted(r, err)
+	}
+	return nil
 }
 
 // resolve turns a name into the place of a key, which need not exist.
@@ -110,12 +122,13 @@ func hideOr(c *call.Call, a access, what arn.ARN, notFound error) error {
 		return notFound
 	}
 	r := policy.Resource{ARN: what.String(), Account: what.Account, CrossAccount: a.crossAccount}
-	return cmp.Or(c.Allow(a.action, r, nil), notFound)
+	return cmp.Or(c.Allow(a.action, r, conditionsOf(c, a)), notFound)
 }
 
-// allowAny asks for a permission that is not about a key, such as kms:ListKeys.
-func allowAny(c *call.Call, action string) error {
-	return c.Allow(action, policy.Resource{ARN: "*", Account: c.Account()}, nil)
+// allowAny asks for a permission that is not about a key, such as kms:ListKeys. In is the operation's input.
+func allowAny(c *call.Call, action string, in any) error {
+	a := access{action: action}.with(in)
+	return c.Allow(action, policy.Resource{ARN: "*", Account: c.Account()}, conditionsOf(c, a))
 }
 
 // load is a key from the cache, or else from the database. Its error is store.ErrNoRows when there is none.

@@ -28,7 +28,7 @@ const (
 // EnableKeyRotation has a key rotated every so many days, from 90 to 2560 and 365 unless the caller says otherwise, the first time
 // that many days from now. A key that is rotated already gets the new period; the same period again changes nothing.
 func (k *KMS) EnableKeyRotation(ctx context.Context, c *call.Call, in *kms.EnableKeyRotationInput) (*kms.EnableKeyRotationOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:EnableKeyRotation"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:EnableKeyRotation").with(in))
 	if err != nil {
 		return nil, err
 	}

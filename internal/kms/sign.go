@@ -15,7 +15,7 @@ import (
 // Sign signs a message of up to 4096 bytes, or what stands for a longer one: its digest, or μ of ML-DSA.
 func (k *KMS) Sign(ctx context.Context, c *call.Call, in *kms.SignInput) (*kms.SignOutput, error) {
 	in.MessageType = cmp.Or(in.MessageType, types.MessageTypeRaw)
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Sign"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Sign").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -35,7 +35,7 @@ func (k *KMS) Sign(ctx context.Context, c *call.Call, in *kms.SignInput) (*kms.S
 // Verify says whether a signature is the message's: one that is not is an error.
 func (k *KMS) Verify(ctx context.Context, c *call.Call, in *kms.VerifyInput) (*kms.VerifyOutput, error) {
 	in.MessageType = cmp.Or(in.MessageType, types.MessageTypeRaw)
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Verify"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:Verify").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 
 // DescribeKey shows what there is to know of a key but its policy and tags.
 func (k *KMS) DescribeKey(ctx context.Context, c *call.Call, in *kms.DescribeKeyInput) (*kms.DescribeKeyOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:DescribeKey"), in.GrantTokens...)
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:DescribeKey").with(in), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -32,7 +32,7 @@ func (k *KMS) EnableKey(ctx context.Context, c *call.Call, in *kms.EnableKeyInpu
 
 // DisableKey stops the use of a key until it is enabled again.
 func (k *KMS) DisableKey(ctx context.Context, c *call.Call, in *kms.DisableKeyInput) (*kms.DisableKeyOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:DisableKey"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:DisableKey").with(in))
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,7 @@ const maxTags = 50 // of a key
 
 // TagResource adds tags to a key. A tag that it has already gets the new value.
 func (k *KMS) TagResource(ctx context.Context, c *call.Call, in *kms.TagResourceInput) (*kms.TagResourceOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:TagResource"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:TagResource").with(in))
 	if err != nil {
 		return nil, err
 	}
@@ -26,6 +26,7 @@ func (k *KMS) TagResource(ctx context.Context, c *call.Call, in *kms.TagResource
 		if err := key.stillChangeable(tx); err != nil {
 			return err
 		}
+		tx.OnCommit(func() { k.keys.forget(key.ref) })
 		return putTags(tx, key.ref, in.Tags)
 	})
 	c.Responded("keyId", key.text)
@@ -34,7 +35,7 @@ func (k *KMS) TagResource(ctx context.Context, c *call.Call, in *kms.TagResource
 
 // UntagResource removes tags. One that the key has not is no error.
 func (k *KMS) UntagResource(ctx context.Context, c *call.Call, in *kms.UntagResourceInput) (*kms.UntagResourceOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:UntagResource"))
+	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:UntagResource").with(in))
 	if err != nil {
 		return nil, err
 	}
@@ -45,6 +46,7 @@ func (k *KMS) UntagResource(ctx context.Context, c *call.Call, in *kms.UntagReso
 		if err := key.stillChangeable(tx); err != nil {
 			return err
 		}
+		tx.OnCommit(func() { k.keys.forget(key.ref) })
 		for _, name := range in.TagKeys {
 			_, err := tx.Exec(`DELETE FROM kms_tag WHERE account = $1 AND region = $2 AND key_id = $3 AND name = $4`,
 				key.ref.account, key.ref.region, key.ref.id, name)
@@ -101,6 +103,23 @@ func checkTags(tags []types.Tag) error {
 		}
 	}
 	return nil
+}
+
+func readTags(tx store.Tx, of keyRef) (tags []types.Tag, err error) {
+	rows, err := tx.Query(`SELECT name, value FROM kms_tag WHERE account = $1 AND region = $2 AND key_id = $3 ORDER BY name`,
+		of.account, of.region, of.id)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var name, value string
+		if err := rows.Scan(&name, &value); err != nil {
+			return nil, err
+		}
+		tags = append(tags, types.Tag{TagKey: &name, TagValue: &value})
+	}
+	return tags, rows.Err()
 }
 
 func tooManyTags() error { return call.Errorf("TagException", "Too many tags") }
