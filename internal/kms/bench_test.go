@@ -2,9 +2,13 @@ package kms_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	awskms "github.com/aws/aws-sdk-go-v2/service/kms"
+	"github.com/aws/aws-sdk-go-v2/service/kms/types"
+
+	"vigil/internal/call"
 )
 
 // The handlers alone, of cached keys: without the door and the journal.
@@ -43,6 +47,36 @@ func BenchmarkHandlers(b *testing.B) {
 			for b.Loop() {
 				c := c
 				if _, err := op.Do(context.Background(), &c, bench.in()); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// Encrypt under a policy of ten statements, of a key with a hundred grants, by a root user whom the policy lets in.
+func BenchmarkEncryptWithGrants(b *testing.B) {
+	h := open(b)
+	m := h.symmetric(b, alice)
+	for i := range 100 {
+		h.grant(b, awskms.CreateGrantInput{KeyId: m.KeyId, Operations: []types.GrantOperation{"Encrypt"},
+			GranteePrincipal: new(fmt.Sprintf("arn:aws:iam::111122223333:user/u%d", i))})
+	}
+	statements := ""
+	for i := range 9 {
+		statements += fmt.Sprintf(`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:user/u%d"},"Action":"kms:Encrypt","Resource":"*"},`, i)
+	}
+	h.do(b, alice, "PutKeyPolicy", &awskms.PutKeyPolicyInput{KeyId: m.KeyId, Policy: new(`{"Statement":[` + statements +
+		`{"Effect":"Allow","Principal":{"AWS":"arn:aws:iam::111122223333:root"},"Action":"kms:*","Resource":"*"}]}`)})
+	for _, who := range []call.Principal{alice.begin(h.clock.Now(), "Encrypt").Principal, user(alice.account, "u50")} {
+		b.Run(who.Type, func(b *testing.B) {
+			b.ReportAllocs()
+			begun := alice.begin(h.clock.Now(), "Encrypt")
+			begun.Principal = who
+			for b.Loop() {
+				c := *begun
+				in := &awskms.EncryptInput{KeyId: m.KeyId, Plaintext: make([]byte, 256)}
+				if _, err := h.ops["Encrypt"].Do(context.Background(), &c, in); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -27,7 +27,7 @@ func (k *KMS) CreateKey(_ context.Context, c *call.Call, in *kms.CreateKeyInput)
 		return nil, err
 	}
 	made := newKey(c, in)
-	document, err := initialPolicy(c, made, in)
+	document, err := k.initialPolicy(c, made, in)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +163,9 @@ func (k *KMS) insertKey(made *key, document string, tags []types.Tag) (func(stor
 			if err := first.put(tx, ref); err != nil {
 				return err
 			}
+		}
+		if err := k.putPrincipals(tx, ref, document); err != nil {
+			return err
 		}
 		return putTags(tx, ref, tags)
 	}, nil

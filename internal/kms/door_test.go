@@ -39,6 +39,15 @@ type house struct {
 	close   func() // ends Run and the journal, and closes the database
 }
 
+// principals are those of the house that is opened next: all, unless openWith says otherwise.
+var principals kms.Principals
+
+func openWith(t testing.TB, known kms.Principals) *house {
+	principals = known
+	defer func() { principals = kms.Principals{} }()
+	return open(t)
+}
+
 func open(t testing.TB) *house { return openIn(t, place(t), clock.NewMovable(0)) }
 
 // place is a new place for a database, and openPlace opens the one that is there: SQLite's, unless TestPostgreSQL is
@@ -63,7 +72,8 @@ func openIn(t testing.TB, place string, clk *clock.Movable) *house {
 	}
 	h := &house{db: db, clock: clk, journal: j, ops: make(map[string]call.Operation)}
 	h.kms, err = kms.New(ctx, kms.Config{
-		DB: db, Clock: clk, Material: newWrapper(t), Journal: j, Log: log,
+		Principals: principals,
+		DB:         db, Clock: clk, Material: newWrapper(t), Journal: j, Log: log,
 		LastUse: func(_ context.Context, keyARN string) (kms.Usage, bool, error) { return h.lastUse(keyARN) },
 	})
 	if err != nil {

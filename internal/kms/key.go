@@ -169,6 +169,13 @@ func (k *KMS) read(tx store.Tx, ref keyRef) (*key, error) {
 	if found.policy, err = policy.ParseKeyPolicy(document); err != nil {
 		return nil, fmt.Errorf("the stored policy of %s: %w", found.text, err)
 	}
+	ids, err := principalsOf(tx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if len(ids) > 0 {
+		found.policy = found.policy.WithUniqueIDs(ids)
+	}
 	if found.aliases, err = aliasesOf(tx, ref); err != nil {
 		return nil, err
 	}

@@ -40,6 +40,10 @@ func (k *KMS) GetKeyPolicy(ctx context.Context, c *call.Call, in *kms.GetKeyPoli
 	if err != nil {
 		return nil, err
 	}
+	document, err = k.shownPolicy(ctx, key.ref, document)
+	if err != nil {
+		return nil, err
+	}
 	return &kms.GetKeyPolicyOutput{Policy: &document, PolicyName: new(policyName)}, nil
 }
 
@@ -56,12 +60,17 @@ func (k *KMS) PutKeyPolicy(ctx context.Context, c *call.Call, in *kms.PutKeyPoli
 	if err := checkPolicyName(*in.PolicyName); err != nil {
 		return nil, err
 	}
-	if err := checkPolicy(c, key, *in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
+	if err := k.checkPolicy(c, key, *in.Policy, in.BypassPolicyLockoutSafetyCheck); err != nil {
 		return nil, err
 	}
 	anyState := func(types.KeyState) error { return nil }
-	c.Effect(k.change(key.ref, anyState,
-		`UPDATE kms_key SET policy = $4 WHERE account = $1 AND region = $2 AND id = $3`, *in.Policy))
+	put := k.change(key.ref, anyState, `UPDATE kms_key SET policy = $4 WHERE account = $1 AND region = $2 AND id = $3`, *in.Policy)
+	c.Effect(func(tx store.Tx) error {
+		if err := put(tx); err != nil {
+			return err
+		}
+		return k.putPrincipals(tx, key.ref, *in.Policy)
+	})
 	c.Responded("keyId", key.text)
 	return &kms.PutKeyPolicyOutput{}, nil
 }
@@ -87,16 +96,16 @@ func checkPolicyName(name string) error {
 }
 
 // initialPolicy is the policy of a new key: the one that the caller gives, or the default, which lets the account in.
-func initialPolicy(c *call.Call, made *key, in *kms.CreateKeyInput) (string, error) {
+func (k *KMS) initialPolicy(c *call.Call, made *key, in *kms.CreateKeyInput) (string, error) {
 	if in.Policy == nil {
 		return policy.DefaultKeyPolicy(made.arn.Partition, made.ref.account), nil
 	}
-	return *in.Policy, checkPolicy(c, made, *in.Policy, in.BypassPolicyLockoutSafetyCheck)
+	return *in.Policy, k.checkPolicy(c, made, *in.Policy, in.BypassPolicyLockoutSafetyCheck)
 }
 
 // checkPolicy refuses a policy that does not parse or is too long, and, unless bypass is set, one under which the
 // caller could not put another: the key would be out of everybody's reach.
-func checkPolicy(c *call.Call, of *key, text string, bypass bool) error {
+func (k *KMS) checkPolicy(c *call.Call, of *key, text string, bypass bool) error {
 	if len(text) > maxPolicySize {
 		return call.Errorf("LimitExceededException", "The key policy has %d bytes. The limit is %d.", len(text), maxPolicySize)
 	}
@@ -106,6 +115,11 @@ func checkPolicy(c *call.Call, of *key, text string, bypass bool) error {
 	}
 	if err != nil {
 		return err
+	}
+	for _, name := range document.Principals() {
+		if !k.exists(name) {
+			return call.Errorf("MalformedPolicyDocumentException", "Policy contains a statement with one or more invalid principals.")
+		}
 	}
 	if bypass {
 		return nil

@@ -43,6 +43,9 @@ func TestPostgreSQL(t *testing.T) {
 		{"DeletionOfMultiRegionKeys", TestDeletionOfMultiRegionKeys},
 		{"ManagedKeys", TestManagedKeys},
 		{"EverythingIsThereAfterARestart", TestEverythingIsThereAfterARestart},
+		{"GrantNamesAndTokens", TestGrantNamesAndTokens},
+		{"GrantsAreListed", TestGrantsAreListed},
+		{"WhoRetiresGrants", TestWhoRetiresGrants},
 		{"OneReadsOnesOwnWrites", TestOneReadsOnesOwnWrites},
 	} {
 		t.Run(test.name, test.run)

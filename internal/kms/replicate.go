@@ -37,7 +37,7 @@ func (k *KMS) ReplicateKey(ctx context.Context, c *call.Call, in *kms.ReplicateK
 		return nil, err
 	}
 	made := replica(c, primary, in)
-	document, err := initialPolicy(c, made, &kms.CreateKeyInput{
+	document, err := k.initialPolicy(c, made, &kms.CreateKeyInput{
 		Policy: in.Policy, BypassPolicyLockoutSafetyCheck: in.BypassPolicyLockoutSafetyCheck})
 	if err != nil {
 		return nil, err
@@ -129,6 +129,9 @@ func (k *KMS) insertReplica(tx store.Tx, primary, made *key, document string, ta
 		return err
 	}
 	tx.OnCommit(func() { k.forget(set) })
+	if err := k.putPrincipals(tx, made.ref, document); err != nil {
+		return err
+	}
 	return putTags(tx, made.ref, tags)
 }
 

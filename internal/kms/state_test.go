@@ -19,45 +19,49 @@ func TestKeyStates(t *testing.T) {
 	matrix := map[string][3]string{ // Enabled, Disabled, PendingDeletion
 		"CancelKeyDeletion":                   {notPending, notPending, ""},
 		"CreateAlias":                         {"", "", pending},
+		"CreateGrant":                         {"", disabled, pending},
 		"Decapsulate":                         {"", disabled, pending},
-		"DeriveSharedSecret":                  {"", disabled, pending},
-		"Encapsulate":                         {"", disabled, pending},
-		"GenerateDataKeyPair":                 {"", disabled, pending},
-		"GenerateDataKeyPairWithoutPlaintext": {"", disabled, pending},
-		"GetPublicKey":                        {"", disabled, pending},
-		"Sign":                                {"", disabled, pending},
-		"Verify":                              {"", disabled, pending},
 		"Decrypt":                             {"", disabled, pending},
 		"DeleteAlias":                         {"", "", ""},
+		"DeleteImportedKeyMaterial":           {generated, generated, generated},
+		"DeriveSharedSecret":                  {"", disabled, pending},
 		"DescribeKey":                         {"", "", ""},
 		"DisableKey":                          {"", "", pending},
+		"DisableKeyRotation":                  {"", disabled, pending},
 		"EnableKey":                           {"", "", pending},
+		"EnableKeyRotation":                   {"", disabled, pending},
+		"Encapsulate":                         {"", disabled, pending},
 		"Encrypt":                             {"", disabled, pending},
 		"GenerateDataKey":                     {"", disabled, pending},
+		"GenerateDataKeyPair":                 {"", disabled, pending},
+		"GenerateDataKeyPairWithoutPlaintext": {"", disabled, pending},
 		"GenerateDataKeyWithoutPlaintext":     {"", disabled, pending},
 		"GenerateMac":                         {"", disabled, pending},
 		"GetKeyLastUsage":                     {"", "", ""},
 		"GetKeyPolicy":                        {"", "", ""},
+		"GetKeyRotationStatus":                {"", "", ""},
+		"GetParametersForImport":              {generated, generated, generated},
+		"GetPublicKey":                        {"", disabled, pending},
+		"ImportKeyMaterial":                   {generated, generated, generated},
 		"ListAliases":                         {"", "", ""},
+		"ListGrants":                          {"", "", ""},
 		"ListKeyPolicies":                     {"", "", ""},
+		"ListKeyRotations":                    {"", "", ""},
 		"ListResourceTags":                    {"", "", ""},
 		"PutKeyPolicy":                        {"", "", ""},
 		"ReEncrypt":                           {"", disabled, pending},
+		"ReplicateKey":                        {"", disabled, pending},
+		"RetireGrant":                         {"", "", ""},
+		"RevokeGrant":                         {"", "", ""},
+		"RotateKeyOnDemand":                   {"", disabled, pending},
 		"ScheduleKeyDeletion":                 {"", "", pending},
+		"Sign":                                {"", disabled, pending},
 		"TagResource":                         {"", "", pending},
 		"UntagResource":                       {"", "", pending},
 		"UpdateAlias":                         {"", "", pending},
 		"UpdateKeyDescription":                {"", "", pending},
+		"Verify":                              {"", disabled, pending},
 		"VerifyMac":                           {"", disabled, pending},
-		"DeleteImportedKeyMaterial":           {generated, generated, generated},
-		"DisableKeyRotation":                  {"", disabled, pending},
-		"EnableKeyRotation":                   {"", disabled, pending},
-		"GetKeyRotationStatus":                {"", "", ""},
-		"GetParametersForImport":              {generated, generated, generated},
-		"ImportKeyMaterial":                   {generated, generated, generated},
-		"ListKeyRotations":                    {"", "", ""},
-		"ReplicateKey":                        {"", disabled, pending},
-		"RotateKeyOnDemand":                   {"", disabled, pending},
 	}
 	h := open(t)
 	h.lastUse = neverUsed
@@ -82,7 +86,7 @@ func TestKeyStates(t *testing.T) {
 		}
 	}
 	for op := range h.ops {
-		if _, ok := matrix[op]; !ok && op != "CreateKey" && op != "ListKeys" && op != "GenerateRandom" && op != "UpdatePrimaryRegion" {
+		if _, ok := matrix[op]; !ok && op != "CreateKey" && op != "ListKeys" && op != "GenerateRandom" && op != "UpdatePrimaryRegion" && op != "ListRetirableGrants" {
 			t.Errorf("%s is not in the table", op)
 		}
 	}
@@ -118,6 +122,18 @@ func prepare(t *testing.T, h *house, op string) (*types.KeyMetadata, any) {
 		return m, &awskms.ReEncryptInput{CiphertextBlob: blob, DestinationKeyId: h.symmetric(t, alice).KeyId}
 	case "CreateAlias":
 		return m, &awskms.CreateAliasInput{AliasName: &alias, TargetKeyId: m.KeyId}
+	case "CreateGrant", "RetireGrant", "RevokeGrant":
+		in := awskms.CreateGrantInput{KeyId: m.KeyId, GranteePrincipal: new("arn:aws:iam::111122223333:root"), Operations: []types.GrantOperation{"Encrypt"}}
+		if op == "CreateGrant" {
+			return m, &in
+		}
+		g := h.grant(t, in)
+		if op == "RetireGrant" {
+			return m, &awskms.RetireGrantInput{GrantToken: g.GrantToken}
+		}
+		return m, &awskms.RevokeGrantInput{KeyId: m.KeyId, GrantId: g.GrantId}
+	case "ListGrants":
+		return m, &awskms.ListGrantsInput{KeyId: m.KeyId}
 	case "DeleteAlias":
 		h.alias(t, alice, alias, *m.KeyId)
 		return m, &awskms.DeleteAliasInput{AliasName: &alias}
