@@ -6,6 +6,7 @@
 //
 //   - key.go      what a key is, and what its state lets it do
 //   - resolve.go  from what a caller names to a key, and may they? cache.go keeps keys at hand
+//   - conditions.go, conditions_request.go, grant.go   what policies and grants ask of a request; creategrant.go and retiregrant.go make and end grants
 //   - create.go, state.go, deletion.go, keypolicy.go, tags.go, alias.go, list.go   the life of keys
 //   - material.go, rotation.go, import.go, importtoken.go, expiry.go   the life of what keys encrypt with
 //   - multiregion.go, replicate.go, managed.go   keys in several regions, keys of services
