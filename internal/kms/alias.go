@@ -81,7 +81,8 @@ func (k *KMS) UpdateAlias(ctx context.Context, c *call.Call, in *kms.UpdateAlias
 	if err := allowAlias(c, "kms:UpdateAlias", alias); err != nil {
 		return nil, err
 	}
-	if err := k.allow(ctx, c, current, current.text, manage("kms:UpdateAlias")); err != nil {
+	old := &question{ctx: ctx, k: k, c: c, a: manage("kms:UpdateAlias"), of: current} // which the record does not name
+	if err := c.Allow(old.a.action, current.resource(), old.value); err != nil {
 		return nil, err
 	}
 	if current.usage != key.usage || keyFamily(current.spec) != keyFamily(key.spec) {
