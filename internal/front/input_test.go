@@ -44,7 +44,7 @@ func (h *house) badRoutes() []refusal {
 		{"a path that goes up", to(http.MethodPost, "/a/../"), 404, unknown, "", ""},
 		{"another method of /health", to(http.MethodPost, "/health"), 404, unknown, "", ""},
 		{"a protocol that is none", rpc, 400, unknown, "", ""},
-		{"KMS not built", me.sign(h.post("TrentService.CreateGrant", "{")), 501, "NotImplementedException", fmt.Sprintf(notBuilt, "kms:CreateGrant"), "CreateGrant"},
+		{"EventBridge not built", me.to("events").sign(h.post("AWSEvents.CreateArchive", "{")), 501, "NotImplementedException", fmt.Sprintf(notBuilt, "events:CreateArchive"), "CreateArchive"},
 		{"CloudTrail not built", me.to("cloudtrail").sign(h.post("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.PutInsightSelectors", "{}")),
 			501, "NotImplementedException", fmt.Sprintf(notBuilt, "cloudtrail:PutInsightSelectors"), "PutInsightSelectors"},
 

@@ -134,7 +134,7 @@ func (h *house) badSignatures() []refusal {
 			code: "MalformedQueryString", message: "Illegal hex character in escape % pattern: %zz"},
 		{name: "signed in the query too", request: then(func(r *http.Request) { r.URL.RawQuery = "X-Amz-Algorithm=AWS4-HMAC-SHA256" }), code: invalid,
 			message: "Found both 'X-Amz-Algorithm' as a query-string param and 'Authorization' as HTTP header."},
-		{name: "of an operation that is not built", request: then(header("X-Amz-Target", "TrentService.CreateGrant")), code: invalid, message: doesNotMatch},
+		{name: "of another operation", request: then(header("X-Amz-Target", "TrentService.CreateGrant")), code: invalid, message: doesNotMatch},
 	}
 	for i := range rows {
 		rows[i].status = http.StatusBadRequest
