@@ -250,7 +250,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	}
 	s.kms, err = kms.New(ctx, kms.Config{
 		DB: s.main, Clock: s.clock, Material: root.For("kms key material"), Journal: s.journal, Log: s.log,
-		LastUse: s.lastUse,
+		LastUse: s.lastUse, Principals: kms.Principals{UniqueID: s.identity.UniqueID, ARN: s.identity.ARN},
 	})
 	if err != nil {
 		return err
