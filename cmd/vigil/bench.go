@@ -3,9 +3,9 @@ package main
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/rand"
-	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -36,6 +36,7 @@ func bench(ctx context.Context, c *cli, args []string) error {
 	fs := newFlags(c, "bench")
 	data := dataFlag(fs)
 	op := fs.String("op", "Encrypt", "the `OPERATION`: "+strings.Join(benchOperations, ", "))
+	spec := fs.String("spec", "", "the `SPEC` of the key, for Sign and GenerateMac: ECC_NIST_P256 and HMAC_256 if not given")
 	clients := fs.Int("clients", 64, "how many clients call at the same time, `N`")
 	duration := fs.Duration("duration", 10*time.Second, "how long each is loaded, `TIME`")
 	watch := fs.Bool("watch", false, "load the server in turns with and without a trail, a metric filter, ten rules and an alarm too")
@@ -44,6 +45,9 @@ func bench(ctx context.Context, c *cli, args []string) error {
 	}
 	if !slices.Contains(benchOperations, *op) {
 		return &usageError{fmt.Sprintf("vigil bench: --op %s is not one of %s", *op, strings.Join(benchOperations, ", "))}
+	}
+	if *spec != "" && bareSpecs[*op] == "" || bareSpecs[*op] != "" && !knownSpec(*op, cmp.Or(*spec, bareSpecs[*op])) {
+		return &usageError{fmt.Sprintf("vigil bench: --op %s has no --spec %s", *op, *spec)}
 	}
 	if *clients < 1 || *duration <= 0 {
 		return &usageError{"vigil bench: --clients and --duration must be more than nothing"}
@@ -57,7 +61,7 @@ func bench(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	b := &benchmark{profile: profile, clients: *clients, http: &http.Client{Transport: &http.Transport{MaxIdleConns: 2 * *clients, MaxIdleConnsPerHost: *clients}}}
-	if err := b.prepare(ctx, *op); err != nil {
+	if err := b.prepare(ctx, *op, cmp.Or(*spec, bareSpecs[*op])); err != nil {
 		return err
 	}
 	defer b.cleanUp()
@@ -66,7 +70,10 @@ func bench(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	defer stop()
-	subjects := []subject{{name: "echo", profile: withEndpoint(b.profile, echo), pid: echoPID}, {name: "vigil", profile: b.profile, pid: pid}}
+	subjects := []subject{{name: "vigil", profile: b.profile, pid: pid}, {name: "echo", profile: withEndpoint(b.profile, echo), pid: echoPID}}
+	if b.bare != nil {
+		subjects = append(subjects, subject{name: "bare", bare: b.bare})
+	}
 	if *watch {
 		w, err := b.newWatch(ctx)
 		defer w.remove()
@@ -79,7 +86,7 @@ func bench(ctx context.Context, c *cli, args []string) error {
 }
 
 // benchOperations are the operations that bench knows how to ask for.
-var benchOperations = []string{"Encrypt", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "GenerateMac", "GenerateRandom", "DescribeKey"}
+var benchOperations = []string{"Encrypt", "Decrypt", "GenerateDataKey", "GenerateDataKeyWithoutPlaintext", "ReEncrypt", "Sign", "GenerateMac", "GenerateRandom", "DescribeKey"}
 
 // benchmark is one run: an operation, its request, and the key that it uses.
 type benchmark struct {
@@ -89,14 +96,18 @@ type benchmark struct {
 	op      string
 	keyID   string
 	body    []byte
+	bare    func() error // the operation's algorithm by itself, or nil
 }
 
 // prepare makes a key of the benchmark's own and the request that uses it.
-func (b *benchmark) prepare(ctx context.Context, op string) error {
+func (b *benchmark) prepare(ctx context.Context, op, spec string) error {
 	b.op = op
 	create := map[string]any{"Description": "vigil bench"}
-	if op == "GenerateMac" {
-		create["KeySpec"], create["KeyUsage"] = "HMAC_256", "GENERATE_VERIFY_MAC"
+	switch op {
+	case "GenerateMac":
+		create["KeySpec"], create["KeyUsage"] = spec, "GENERATE_VERIFY_MAC"
+	case "Sign":
+		create["KeySpec"], create["KeyUsage"] = spec, "SIGN_VERIFY"
 	}
 	var made struct{ KeyMetadata struct{ KeyId string } }
 	if err := b.once(ctx, "CreateKey", create, &made); err != nil {
@@ -125,11 +136,16 @@ func (b *benchmark) prepare(ctx context.Context, op string) error {
 	case "GenerateDataKey", "GenerateDataKeyWithoutPlaintext":
 		in["KeySpec"], in["EncryptionContext"] = "AES_256", encryptionContext
 	case "GenerateMac":
-		in["MacAlgorithm"], in["Message"] = "HMAC_SHA_256", base64.StdEncoding.EncodeToString(plaintext)
+		in["MacAlgorithm"], in["Message"] = macs[spec].algorithm, plaintext
+	case "Sign":
+		in["SigningAlgorithm"], in["Message"] = signatures[spec], plaintext
 	case "GenerateRandom":
 		in = map[string]any{"NumberOfBytes": 32}
 	}
 	var err error
+	if b.bare, err = bareAlgorithm(op, spec, plaintext); err != nil {
+		return err
+	}
 	b.body, err = json.Marshal(in)
 	return err
 }
@@ -159,6 +175,7 @@ type subject struct {
 	profile       server.Profile
 	pid           int
 	before, after func(context.Context) error // or nil
+	bare          func() error                // what is measured instead of a server
 }
 
 func withEndpoint(p server.Profile, endpoint string) server.Profile {
@@ -166,7 +183,7 @@ func withEndpoint(p server.Profile, endpoint string) server.Profile {
 	return p
 }
 
-// compare loads the subjects, the echo first and then the server, in turns, and prints what came of it.
+// compare loads the subjects, of which the first is the server and the second the echo, in turns, and prints what came of it.
 func (b *benchmark) compare(ctx context.Context, w io.Writer, subjects []subject, duration time.Duration) error {
 	measures := make([]measure, len(subjects))
 	for _, s := range subjects { // connections, caches, the heap
@@ -184,25 +201,31 @@ func (b *benchmark) compare(ctx context.Context, w io.Writer, subjects []subject
 		}
 	}
 	fmt.Fprintf(w, "%s, %d clients, %s each, in turns of %s\n", b.op, b.clients, duration, duration/rounds)
-	for _, i := range printed[:len(subjects)] {
+	vigil, echo := &measures[0], &measures[1]
+	for i := range subjects {
 		fmt.Fprintf(w, "%-7s %s\n", subjects[i].name, &measures[i])
 	}
-	echo, vigil := &measures[0], &measures[1]
-	if memory, ok := residentMemory(subjects[1].pid); ok {
+	if memory, ok := residentMemory(subjects[0].pid); ok {
 		fmt.Fprintf(w, "server memory %d MB\n", memory>>20)
 	}
-	if len(measures) > 2 {
-		fmt.Fprintf(w, "watched %.2f of not watched\n", measures[2].rate()/vigil.rate())
+	for i := range subjects[2:] {
+		other := &measures[2+i]
+		switch subjects[2+i].name {
+		case "watched":
+			fmt.Fprintf(w, "watched %.2f of not watched\n", other.rate()/vigil.rate())
+		case "bare":
+			fmt.Fprintf(w, "vigil %.2f of the bare algorithm\n", vigil.rate()/other.rate())
+		}
 	}
 	fmt.Fprintf(w, "ratio %.2f of echo\n", vigil.rate()/echo.rate())
 	return nil
 }
 
-// printed is the order in which the subjects are printed: what is compared stands first, and what it is compared with below.
-var printed = [...]int{1, 0, 2}
-
 // turn loads one subject once.
 func (b *benchmark) turn(ctx context.Context, s subject, duration time.Duration) (measure, error) {
+	if s.bare != nil {
+		return loadBare(s.bare, duration)
+	}
 	if s.before != nil {
 		if err := s.before(ctx); err != nil {
 			return measure{}, err
@@ -240,13 +263,22 @@ func (m *measure) rate() float64 { return float64(len(m.latencies)) / m.took.Sec
 func (m *measure) String() string {
 	slices.Sort(m.latencies)
 	at := func(q float64) time.Duration {
-		return m.latencies[int(q*float64(len(m.latencies)-1))].Round(10 * time.Microsecond)
+		return threeDigits(m.latencies[int(q*float64(len(m.latencies)-1))])
 	}
 	text := fmt.Sprintf("%8.0f requests/s   p50 %-8s p99 %-8s", m.rate(), at(0.50), at(0.99))
 	if m.cpu > 0 {
 		text += fmt.Sprintf(" server CPU %.1f µs a call", float64(m.cpu.Microseconds())/float64(len(m.latencies)))
 	}
 	return text
+}
+
+// threeDigits is a duration to three digits: more is noise.
+func threeDigits(d time.Duration) time.Duration {
+	unit := time.Nanosecond
+	for unit*1000 <= d {
+		unit *= 10
+	}
+	return d.Round(unit)
 }
 
 // load has every client call one after the other until the time is up. The first call that fails ends it.
