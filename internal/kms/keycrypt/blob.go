@@ -43,9 +43,12 @@ type Header struct {
 	MaterialID string // and which of the key's materials, 64 hexadecimal digits
 }
 
-// ParseBlob reads a blob's header. It tells which key to decrypt with; only Decrypt tells that it is true.
+// ParseBlob reads a blob's header, of version 1 or 2. It tells which key to decrypt with; only Decrypt tells that it is true.
 func ParseBlob(blob []byte) (Header, error) {
 	p, ok := parse(blob)
+	if !ok && len(blob) > len(magic) && blob[len(magic)] == version2 {
+		return wrappedHeader(blob)
+	}
 	if !ok {
 		return Header{}, ErrCiphertext
 	}
