@@ -17,11 +17,13 @@ const lattice = `
 NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
 NONE                                                < wire, query, pattern, httpd
 arn                                                 < policy
+sigv4                                               < xks
+sigv4, xks                                          < xkstest
 store                                               < sqlite, postgres, seal
 sqlite, postgres                                    < storetest
 store, vigil, clock                                 < journal
 arn, clock, policy, journal, store                  < call
-call, keycrypt                                      < kms
+call, keycrypt, xks                                 < kms
 call                                                < identity, trail, metrics, notify, deliver, alarms
 call, query                                         < logs
 call, pattern                                       < events
@@ -39,7 +41,7 @@ var packages = map[string]string{
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
 	"alarms": "internal/alarms", "events": "internal/events",
 	"journal": "internal/journal", "call": "internal/call", "seal": "internal/seal",
-	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "identity": "internal/identity", "trail": "internal/trail",
+	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity", "trail": "internal/trail",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
 }
 
