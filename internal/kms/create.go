@@ -16,7 +16,7 @@ import (
 )
 
 // CreateKey makes a key and its material.
-func (k *KMS) CreateKey(_ context.Context, c *call.Call, in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
+func (k *KMS) CreateKey(ctx context.Context, c *call.Call, in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
 	if err := fillCreateKey(in); err != nil {
 		return nil, err
 	}
@@ -31,7 +31,13 @@ func (k *KMS) CreateKey(_ context.Context, c *call.Call, in *kms.CreateKeyInput)
 	if err != nil {
 		return nil, err
 	}
-	if made.origin == types.OriginTypeAwsKms {
+	bind := func(store.Tx) error { return nil }
+	if in.CustomKeyStoreId != nil {
+		if bind, err = k.bindExternal(ctx, c, made, in); err != nil {
+			return nil, err
+		}
+	}
+	if made.origin != types.OriginTypeExternal {
 		if made.current, err = keycrypt.GenerateKey(made.ref.id, keycrypt.Spec(made.spec)); err != nil {
 			return nil, err
 		}
@@ -42,7 +48,12 @@ func (k *KMS) CreateKey(_ context.Context, c *call.Call, in *kms.CreateKeyInput)
 		return nil, err
 	}
 	c.Touch(keyType, made.arn)
-	c.Effect(insert)
+	c.Effect(func(tx store.Tx) error {
+		if err := bind(tx); err != nil {
+			return err
+		}
+		return insert(tx)
+	})
 	return &kms.CreateKeyOutput{KeyMetadata: made.metadata()}, nil
 }
 
@@ -86,7 +97,7 @@ func allowCreateKey(c *call.Call, in *kms.CreateKeyInput) error {
 	return allowAny(c, "kms:TagResource", in)
 }
 
-// checkCreateKey refuses what AWS KMS refuses, and then what is not built yet.
+// checkCreateKey refuses what AWS KMS refuses.
 func checkCreateKey(in *kms.CreateKeyInput) error {
 	if in.KeyUsage == "" {
 		return call.Errorf("ValidationException",
@@ -104,13 +115,7 @@ func checkCreateKey(in *kms.CreateKeyInput) error {
 	if in.Origin == types.OriginTypeExternal && strings.HasPrefix(string(in.KeySpec), "ML_") {
 		return call.Errorf("UnsupportedOperationException", "Origin %s is not compatible with KeySpec %s", in.Origin, in.KeySpec)
 	}
-	switch {
-	case in.Origin != types.OriginTypeAwsKms && in.Origin != types.OriginTypeExternal:
-		return call.NotBuilt("Origin " + string(in.Origin))
-	case in.CustomKeyStoreId != nil || in.XksKeyId != nil:
-		return call.NotBuilt("A key in a custom key store")
-	}
-	return nil
+	return checkCustomKeyStore(in)
 }
 
 func newKey(c *call.Call, in *kms.CreateKeyInput) *key {

@@ -3,6 +3,7 @@ package kms
 import (
 	"context"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
@@ -26,14 +27,14 @@ func (k *KMS) GenerateDataKey(ctx context.Context, c *call.Call, in *kms.Generat
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	plaintext, blob, err := key.dataKey(c, size, in.EncryptionContext)
+	plaintext, blob, err := key.dataKey(ctx, c, size, in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}
 	return &kms.GenerateDataKeyOutput{
 		CiphertextBlob: blob,
 		KeyId:          &key.text,
-		KeyMaterialId:  new(key.current.ID()),
+		KeyMaterialId:  key.shownMaterial(),
 		Plaintext:      plaintext,
 	}, nil
 }
@@ -52,7 +53,7 @@ func (k *KMS) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *call.Call,
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	plaintext, blob, err := key.dataKey(c, size, in.EncryptionContext)
+	plaintext, blob, err := key.dataKey(ctx, c, size, in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -60,7 +61,7 @@ func (k *KMS) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *call.Call,
 	return &kms.GenerateDataKeyWithoutPlaintextOutput{
 		CiphertextBlob: blob,
 		KeyId:          &key.text,
-		KeyMaterialId:  new(key.current.ID()),
+		KeyMaterialId:  key.shownMaterial(),
 	}, nil
 }
 
@@ -82,12 +83,12 @@ func (k *key) dataKeySize(operation string, spec types.DataKeySpec, bytes *int32
 	return 32, nil
 }
 
-func (k *key) dataKey(c *call.Call, size int, context map[string]string) (plaintext, blob []byte, err error) {
+func (k *key) dataKey(ctx context.Context, c *call.Call, size int, context map[string]string) (plaintext, blob []byte, err error) {
 	plaintext = keycrypt.Random(size)
-	blob, err = k.current.Encrypt(k.text, plaintext, context)
+	blob, err = k.seal(ctx, c, plaintext, context)
 	if err != nil {
 		return nil, nil, err
 	}
-	c.Note("keyMaterialId", k.current.ID())
+	noteMaterial(c, "keyMaterialId", aws.ToString(k.shownMaterial()))
 	return plaintext, blob, nil
 }

@@ -20,6 +20,9 @@ func (k *KMS) GenerateDataKeyPair(ctx context.Context, c *call.Call, in *kms.Gen
 	if err := key.makesDataKeys(c.Operation); err != nil {
 		return nil, err
 	}
+	if err := key.inNoKeyStore(c.Operation); err != nil {
+		return nil, err
+	}
 	if in.Recipient != nil {
 		return nil, call.NotBuilt("Recipient, which encrypts the private key for an attested environment,")
 	}
@@ -48,6 +51,9 @@ func (k *KMS) GenerateDataKeyPairWithoutPlaintext(ctx context.Context, c *call.C
 		return nil, err
 	}
 	if err := key.makesDataKeys(c.Operation); err != nil {
+		return nil, err
+	}
+	if err := key.inNoKeyStore(c.Operation); err != nil {
 		return nil, err
 	}
 	if err := dryRun(in.DryRun); err != nil {

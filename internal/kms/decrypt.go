@@ -27,7 +27,7 @@ func (k *KMS) Decrypt(ctx context.Context, c *call.Call, in *kms.DecryptInput) (
 	if in.Recipient != nil {
 		return nil, call.NotBuilt("Recipient, which encrypts the plaintext for an attested environment,")
 	}
-	plaintext, material, err := key.open(s)
+	plaintext, material, err := key.open(ctx, c, s)
 	if err != nil {
 		return nil, err
 	}
@@ -61,7 +61,7 @@ func (k *KMS) ReEncrypt(ctx context.Context, c *call.Call, in *kms.ReEncryptInpu
 	if err := to.encrypts(c.Operation, in.DestinationEncryptionAlgorithm, in.DestinationEncryptionContext); err != nil {
 		return nil, err
 	}
-	plaintext, fromMaterial, err := from.open(s)
+	plaintext, fromMaterial, err := from.open(ctx, c, s)
 	if err != nil {
 		return nil, err
 	}
@@ -72,7 +72,7 @@ func (k *KMS) ReEncrypt(ctx context.Context, c *call.Call, in *kms.ReEncryptInpu
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	blob, toMaterial, err := to.encrypt(in.DestinationEncryptionAlgorithm, plaintext, in.DestinationEncryptionContext)
+	blob, toMaterial, err := to.encrypt(ctx, c, in.DestinationEncryptionAlgorithm, plaintext, in.DestinationEncryptionContext)
 	if err != nil {
 		return nil, err
 	}
@@ -204,9 +204,9 @@ func noKeyForBlob(c *call.Call, target arn.ARN, a access) error {
 		"does not exist in this region, or you are not allowed to access.")
 }
 
-// open decrypts, and returns the id of the material that it took if the key is symmetric. A ciphertext that is to be
+// open decrypts, and returns the id of the material that it took if the key is symmetric and KMS's alone. A ciphertext that is to be
 // ignored opens to nothing.
-func (k *key) open(s source) (plaintext []byte, materialID string, err error) {
+func (k *key) open(ctx context.Context, c *call.Call, s source) (plaintext []byte, materialID string, err error) {
 	if s.ignored() {
 		return nil, "", nil
 	}
@@ -221,6 +221,10 @@ func (k *key) open(s source) (plaintext []byte, materialID string, err error) {
 	material := k.material(header.MaterialID)
 	if material == nil {
 		return nil, "", invalidCiphertext()
+	}
+	if k.external != nil {
+		plaintext, err = k.openExternal(ctx, c, s, material)
+		return plaintext, "", err
 	}
 	plaintext, err = material.Decrypt(s.blob, s.context)
 	if errors.Is(err, keycrypt.ErrCiphertext) {

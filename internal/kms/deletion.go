@@ -160,6 +160,7 @@ func (k *KMS) destroyIn(tx store.Tx, now time.Time) ([]keyRef, error) {
 			`DELETE FROM kms_grant WHERE account = $1 AND region = $2 AND key_id = $3`,
 			`DELETE FROM kms_policy_principal WHERE account = $1 AND region = $2 AND key_id = $3`,
 			`DELETE FROM kms_tag WHERE account = $1 AND region = $2 AND key_id = $3`,
+			`DELETE FROM kms_external_key WHERE account = $1 AND region = $2 AND key_id = $3`,
 			`DELETE FROM kms_key WHERE account = $1 AND region = $2 AND id = $3`,
 		} {
 			if _, err := tx.Exec(statement, ref.account, ref.region, ref.id); err != nil {

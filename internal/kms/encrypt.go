@@ -26,7 +26,7 @@ func (k *KMS) Encrypt(ctx context.Context, c *call.Call, in *kms.EncryptInput) (
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
-	blob, material, err := key.encrypt(in.EncryptionAlgorithm, in.Plaintext, in.EncryptionContext)
+	blob, material, err := key.encrypt(ctx, c, in.EncryptionAlgorithm, in.Plaintext, in.EncryptionContext)
 	if err != nil {
 		return nil, err
 	}

@@ -46,6 +46,7 @@ type key struct {
 	validTo   time.Time            // when the current material expires; zero if it does not
 	current   *keycrypt.Material   // what it encrypts with; nil while it is not here, which is imported material only
 	materials []*keycrypt.Material // all that it decrypts with
+	external  *externalKey         // nil unless the key is in an external key store
 }
 
 // resource is the key as the policy package sees it.
@@ -104,6 +105,9 @@ func (k *key) metadata() *types.KeyMetadata {
 	if k.spec == types.KeySpecSymmetricDefault && k.currentID != "" {
 		m.CurrentKeyMaterialId = new(k.currentID)
 	}
+	if k.external != nil {
+		k.external.addMetadata(m)
+	}
 	return m
 }
 
@@ -119,8 +123,11 @@ func (k *key) ready(operation string, usage types.KeyUsageType) error {
 // enabled says whether the key can be used in a state, which it has or had.
 // See the KMS developer guide's "Key states of AWS KMS keys".
 func (k *key) enabled(state types.KeyState) error {
-	if state == types.KeyStateDisabled {
+	switch state {
+	case types.KeyStateDisabled:
 		return call.Errorf("DisabledException", "%s is disabled.", k.text)
+	case types.KeyStateUnavailable:
+		return call.Errorf("KMSInvalidStateException", "%s is unavailable.", k.text)
 	}
 	return k.switchable(state)
 }
@@ -184,6 +191,11 @@ func (k *KMS) read(tx store.Tx, ref keyRef) (*key, error) {
 	}
 	if found.multiRegion != "" {
 		if found.related, err = relatedOf(tx, ref); err != nil {
+			return nil, err
+		}
+	}
+	if found.origin == types.OriginTypeExternalKeyStore {
+		if err := k.readExternal(tx, found); err != nil {
 			return nil, err
 		}
 	}

@@ -14,6 +14,7 @@
 //   - encrypt.go, decrypt.go, datakey.go, mac.go, random.go   what symmetric keys are for
 //   - sign.go, publickey.go, publicencrypt.go, derive.go, encapsulate.go, datakeypair.go   what key pairs are for
 //   - algorithms.go   which key does which of it, with which algorithms
+//   - keystore.go, externalkey.go   external key stores, and keys in them
 //
 // Errors, their codes and texts are AWS's: those that were recorded against AWS KMS word for word, the others in its
 // manner.
@@ -28,10 +29,11 @@ import (
 	"vigil/internal/call"
 	"vigil/internal/clock"
 	"vigil/internal/journal"
+	"vigil/internal/kms/xks"
 	"vigil/internal/store"
 )
 
-// Config is what a KMS needs. All of it is required but LastUse and Log.
+// Config is what a KMS needs. DB, Clock, Material and Journal are required.
 type Config struct {
 	DB       store.DB
 	Clock    clock.Clock
@@ -43,6 +45,11 @@ type Config struct {
 	// Principals knows the users and roles that policies and grants may name. Without it, all are taken for existing.
 	Principals Principals
 	Log        *slog.Logger
+
+	// Proxies is how the proxies of external key stores are reached.
+	Proxies xks.Options
+	// PutMetrics is given what was measured of custom key stores, every minute and when RunKeyStores ends. It may be nil.
+	PutMetrics func(ctx context.Context, account, region string, metrics []Metric) error
 }
 
 // Principals looks users and roles up.
@@ -88,6 +95,11 @@ type KMS struct {
 	grants    *cache[granteeRef, []*grant]
 	aliases   *cache[aliasRef, string] // to the id of the key that the alias names
 	scheduled chan struct{}            // has a token when something was given a date that Run has not looked at
+
+	proxies      *xks.Client
+	storeMetrics storeMetrics
+	emit         func(context.Context, string, string, []Metric) error // or nil
+	connecting   chan struct{}                                         // has a token when there is a key store that RunKeyStores is to connect
 }
 
 // New opens the service's tables. Run must run for keys to be destroyed, and rotated, when their time has come.
@@ -113,6 +125,10 @@ func New(ctx context.Context, config Config) (*KMS, error) {
 		grants:     newCache[granteeRef, []*grant](maxCachedGrants),
 		aliases:    newCache[aliasRef, string](maxCachedAliases),
 		scheduled:  make(chan struct{}, 1),
+
+		proxies:    xks.NewClient(config.Proxies),
+		emit:       config.PutMetrics,
+		connecting: make(chan struct{}, 1),
 	}, nil
 }
 
@@ -124,17 +140,22 @@ func (k *KMS) Service() call.Service {
 		InternalError: "KMSInternalException",
 		Operations: []call.Operation{
 			call.Op("CancelKeyDeletion", k.CancelKeyDeletion),
+			call.Op("ConnectCustomKeyStore", k.ConnectCustomKeyStore),
 			call.Op("CreateAlias", k.CreateAlias),
+			call.Op("CreateCustomKeyStore", k.CreateCustomKeyStore).Without("XksProxyAuthenticationCredential", "TrustAnchorCertificate"),
 			call.Op("CreateGrant", k.CreateGrant),
 			call.Op("CreateKey", k.CreateKey),
 			call.Read("Decapsulate", k.Decapsulate),
 			call.Read("Decrypt", k.Decrypt),
 			call.Op("DeleteAlias", k.DeleteAlias),
+			call.Op("DeleteCustomKeyStore", k.DeleteCustomKeyStore),
 			call.Op("DeleteImportedKeyMaterial", k.DeleteImportedKeyMaterial),
 			call.Read("DeriveSharedSecret", k.DeriveSharedSecret),
+			call.Read("DescribeCustomKeyStores", k.DescribeCustomKeyStores),
 			call.Read("DescribeKey", k.DescribeKey),
 			call.Op("DisableKey", k.DisableKey),
 			call.Op("DisableKeyRotation", k.DisableKeyRotation),
+			call.Op("DisconnectCustomKeyStore", k.DisconnectCustomKeyStore),
 			call.Op("EnableKey", k.EnableKey),
 			call.Op("EnableKeyRotation", k.EnableKeyRotation),
 			call.Read("Encapsulate", k.Encapsulate),
@@ -169,6 +190,7 @@ func (k *KMS) Service() call.Service {
 			call.Op("TagResource", k.TagResource),
 			call.Op("UntagResource", k.UntagResource),
 			call.Op("UpdateAlias", k.UpdateAlias),
+			call.Op("UpdateCustomKeyStore", k.UpdateCustomKeyStore).Without("XksProxyAuthenticationCredential"),
 			call.Op("UpdateKeyDescription", k.UpdateKeyDescription),
 			call.Op("UpdatePrimaryRegion", k.UpdatePrimaryRegion),
 			call.Read("Verify", k.Verify),
@@ -272,4 +294,31 @@ var migrations = []string{
 		arn       TEXT NOT NULL,
 		unique_id TEXT NOT NULL,
 		PRIMARY KEY (account, region, key_id, arn))`,
+
+	// External key stores, and which external key each of their keys is bound to.
+	`CREATE TABLE kms_key_store (
+		account    TEXT NOT NULL,
+		region     TEXT NOT NULL,
+		id         TEXT NOT NULL,
+		name       TEXT NOT NULL,
+		state      TEXT NOT NULL,
+		error_code TEXT NOT NULL,   -- of the state FAILED
+		endpoint   TEXT NOT NULL,
+		path       TEXT NOT NULL,
+		access_key TEXT NOT NULL,
+		secret     BYTEA NOT NULL,  -- wrapped in the context of the key store and of the access key
+		created    BIGINT NOT NULL,
+		credited   BIGINT NOT NULL, -- when the credential was set
+		version    BIGINT NOT NULL, -- how often it was changed
+		PRIMARY KEY (account, region, id));
+	CREATE INDEX kms_key_store_state ON kms_key_store (state);
+
+	CREATE TABLE kms_external_key (
+		account  TEXT NOT NULL,
+		region   TEXT NOT NULL,
+		key_id   TEXT NOT NULL,
+		store_id TEXT NOT NULL,
+		xks_id   TEXT NOT NULL,
+		PRIMARY KEY (account, region, key_id));
+	CREATE UNIQUE INDEX kms_external_key_id ON kms_external_key (account, region, store_id, xks_id)`,
 }

@@ -173,7 +173,7 @@ func (k *KMS) readMaterials(tx store.Tx, of *key) error {
 			of.current, of.validTo = material, v.validTo
 		}
 	}
-	if of.current == nil && of.origin == types.OriginTypeAwsKms {
+	if of.current == nil && of.origin != types.OriginTypeExternal {
 		return fmt.Errorf("%s has lost its material %s", of.text, of.currentID)
 	}
 	return nil

@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"context"
 	"errors"
 
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -36,14 +37,17 @@ func (k *key) fits(algorithm types.EncryptionAlgorithmSpec, size int) error {
 	return nil
 }
 
-// encrypt encrypts what fits. It returns the id of the material too if the key is symmetric: only such keys show it.
-func (k *key) encrypt(algorithm types.EncryptionAlgorithmSpec, plaintext []byte, context map[string]string) (
+// encrypt encrypts what fits. It returns the id of the material too if the key is symmetric and KMS's alone: only such keys show it.
+func (k *key) encrypt(ctx context.Context, c *call.Call, algorithm types.EncryptionAlgorithmSpec, plaintext []byte, context map[string]string) (
 	blob []byte, materialID string, err error) {
 	if asymmetric(k.spec) {
 		blob, err = k.current.EncryptPublic(keycrypt.EncryptionAlgorithm(algorithm), plaintext)
 		return blob, "", err
 	}
-	blob, err = k.current.Encrypt(k.text, plaintext, context)
+	blob, err = k.seal(ctx, c, plaintext, context)
+	if k.external != nil {
+		return blob, "", err
+	}
 	return blob, k.current.ID(), err
 }
 
