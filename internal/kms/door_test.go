@@ -58,7 +58,7 @@ var (
 )
 
 // openIn opens the service on the database at a place, which it makes if there is none.
-func openIn(t testing.TB, place string, clk *clock.Movable) *house {
+func openIn(t testing.TB, place string, clk *clock.Movable, with ...func(*kms.Config)) *house {
 	t.Helper()
 	ctx := context.Background()
 	db, err := openPlace(place)
@@ -71,19 +71,24 @@ func openIn(t testing.TB, place string, clk *clock.Movable) *house {
 		t.Fatal(err)
 	}
 	h := &house{db: db, clock: clk, journal: j, ops: make(map[string]call.Operation)}
-	h.kms, err = kms.New(ctx, kms.Config{
+	config := kms.Config{
 		Principals: principals,
 		DB:         db, Clock: clk, Material: newWrapper(t), Journal: j, Log: log,
 		LastUse: func(_ context.Context, keyARN string) (kms.Usage, bool, error) { return h.lastUse(keyARN) },
-	})
+	}
+	for _, change := range with {
+		change(&config)
+	}
+	h.kms, err = kms.New(ctx, config)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, op := range h.kms.Service().Operations {
 		h.ops[op.Name] = op
 	}
-	stopJournal, stopKMS := run(t, j.Run), run(t, h.kms.Run)
+	stopJournal, stopKMS, stopStores := run(t, j.Run), run(t, h.kms.Run), run(t, h.kms.RunKeyStores)
 	h.close = sync.OnceFunc(func() {
+		stopStores()
 		stopKMS()
 		stopJournal()
 		if err := db.Close(); err != nil {

@@ -47,6 +47,13 @@ func TestPostgreSQL(t *testing.T) {
 		{"GrantsAreListed", TestGrantsAreListed},
 		{"WhoRetiresGrants", TestWhoRetiresGrants},
 		{"OneReadsOnesOwnWrites", TestOneReadsOnesOwnWrites},
+		{"CustomKeyStores", TestCustomKeyStores},
+		{"CreateCustomKeyStoreRefuses", TestCreateCustomKeyStoreRefuses},
+		{"ConnectingIsInterrupted", TestConnectingIsInterrupted},
+		{"UpdateCustomKeyStore", TestUpdateCustomKeyStore},
+		{"AKeyInAnExternalKeyStore", TestAKeyInAnExternalKeyStore},
+		{"CreateKeyInAKeyStoreRefuses", TestCreateKeyInAKeyStoreRefuses},
+		{"KeysAreUnavailableWhileTheirStoreIsNotConnected", TestKeysAreUnavailableWhileTheirStoreIsNotConnected},
 	} {
 		t.Run(test.name, test.run)
 	}

@@ -187,7 +187,7 @@ func TestGenerateRandom(t *testing.T) {
 		in            awskms.GenerateRandomInput
 	}{
 		{"ValidationException", "NumberOfBytes is required.", awskms.GenerateRandomInput{}},
-		{"UnsupportedOperationException", "CustomKeyStoreId: a custom key store is not supported by this version of Vigil.",
+		{"CustomKeyStoreNotFoundException", "The custom key store cks-1234567890abcdef0 does not exist.",
 			awskms.GenerateRandomInput{NumberOfBytes: new(int32(1)), CustomKeyStoreId: new("cks-1234567890abcdef0")}},
 		{"UnsupportedOperationException",
 			"Recipient, which encrypts the bytes for an attested environment, is not supported by this version of Vigil.",
