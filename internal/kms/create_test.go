@@ -115,10 +115,9 @@ func TestCreateKeyRefuses(t *testing.T) {
 			awskms.CreateKeyInput{KeySpec: "ECC_NIST_EDWARDS25519", KeyUsage: "KEY_AGREEMENT"}},
 		{"import of a kind that has none", "UnsupportedOperationException", "Origin EXTERNAL is not compatible with KeySpec ML_DSA_44",
 			awskms.CreateKeyInput{Origin: "EXTERNAL", KeySpec: "ML_DSA_44", KeyUsage: "SIGN_VERIFY"}},
-		{"key store", "UnsupportedOperationException", "Origin AWS_CLOUDHSM is not supported by this version of Vigil.",
+		{"key store", "CustomKeyStoreNotFoundException", "The custom key store cks-1234567890abcdef0 does not exist.",
 			awskms.CreateKeyInput{Origin: "AWS_CLOUDHSM", CustomKeyStoreId: new("cks-1234567890abcdef0")}},
-		{"key store without origin", "UnsupportedOperationException",
-			"A key in a custom key store is not supported by this version of Vigil.",
+		{"key store without origin", "ValidationException", "CustomKeyStoreId is not valid when Origin is AWS_KMS.",
 			awskms.CreateKeyInput{CustomKeyStoreId: new("cks-1234567890abcdef0")}},
 	} {
 		err := h.try(alice, "CreateKey", &v.in)
