@@ -28,6 +28,7 @@ import (
 	"vigil/internal/identity"
 	"vigil/internal/journal"
 	"vigil/internal/kms"
+	"vigil/internal/kms/xks"
 	"vigil/internal/logs"
 	"vigil/internal/metrics"
 	"vigil/internal/notify"
@@ -58,6 +59,9 @@ type Config struct {
 	PublicURL         string // what subscribers elsewhere reach the server by; empty for the address that it listens on
 
 	Functions map[string]string // the invoke URLs of functions that rules may have as targets, by ARN
+
+	Proxies xks.Options // how the proxies of external key stores are reached; AllowLocalTargets and ProxyCA add to it
+	ProxyCA string      // a file of certificate authorities that proxies are trusted by, besides the system's
 
 	Log *slog.Logger
 }
@@ -248,9 +252,14 @@ func (s *Server) openServices(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	proxies, err := s.proxies()
+	if err != nil {
+		return err
+	}
 	s.kms, err = kms.New(ctx, kms.Config{
 		DB: s.main, Clock: s.clock, Material: root.For("kms key material"), Journal: s.journal, Log: s.log,
 		LastUse: s.lastUse, Principals: kms.Principals{UniqueID: s.identity.UniqueID, ARN: s.identity.ARN},
+		Proxies: proxies, PutMetrics: s.putKeyStoreMetrics,
 	})
 	if err != nil {
 		return err

@@ -104,6 +104,7 @@ func (s *Server) startWatch() {
 	s.background("deliveries", s.outbox.Run)
 	s.background("metrics", s.metrics.Run)
 	s.background("the expiry of key material", s.putExpirations)
+	s.background("external key stores", s.kms.RunKeyStores)
 	s.background("log retention", s.logs.Run)
 	s.background("notifications", s.notify.Run)
 	s.background("trails", s.trail.RunTrails)
