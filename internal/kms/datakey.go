@@ -3,7 +3,6 @@ package kms
 import (
 	"context"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
@@ -34,7 +33,7 @@ func (k *KMS) GenerateDataKey(ctx context.Context, c *call.Call, in *kms.Generat
 	return &kms.GenerateDataKeyOutput{
 		CiphertextBlob: blob,
 		KeyId:          &key.text,
-		KeyMaterialId:  key.shownMaterial(),
+		KeyMaterialId:  orNil(key.shownMaterial()),
 		Plaintext:      plaintext,
 	}, nil
 }
@@ -61,7 +60,7 @@ func (k *KMS) GenerateDataKeyWithoutPlaintext(ctx context.Context, c *call.Call,
 	return &kms.GenerateDataKeyWithoutPlaintextOutput{
 		CiphertextBlob: blob,
 		KeyId:          &key.text,
-		KeyMaterialId:  key.shownMaterial(),
+		KeyMaterialId:  orNil(key.shownMaterial()),
 	}, nil
 }
 
@@ -89,6 +88,6 @@ func (k *key) dataKey(ctx context.Context, c *call.Call, size int, context map[s
 	if err != nil {
 		return nil, nil, err
 	}
-	noteMaterial(c, "keyMaterialId", aws.ToString(k.shownMaterial()))
+	noteMaterial(c, "keyMaterialId", k.shownMaterial())
 	return plaintext, blob, nil
 }

@@ -55,12 +55,12 @@ func (e *externalKey) addMetadata(m *types.KeyMetadata) {
 	m.CurrentKeyMaterialId = nil // of keys whose material is of KMS alone
 }
 
-// shownMaterial is the id of the current material in answers, nil for keys that are not KMS's alone.
-func (k *key) shownMaterial() *string {
+// shownMaterial is the id of the current material in answers and records, empty for keys that are not KMS's alone.
+func (k *key) shownMaterial() string {
 	if k.external != nil {
-		return nil
+		return ""
 	}
-	return new(k.current.ID())
+	return k.current.ID()
 }
 
 // checkCustomKeyStore refuses what AWS KMS refuses of keys in custom key stores.

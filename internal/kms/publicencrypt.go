@@ -45,10 +45,7 @@ func (k *key) encrypt(ctx context.Context, c *call.Call, algorithm types.Encrypt
 		return blob, "", err
 	}
 	blob, err = k.seal(ctx, c, plaintext, context)
-	if k.external != nil {
-		return blob, "", err
-	}
-	return blob, k.current.ID(), err
+	return blob, k.shownMaterial(), err
 }
 
 // openPublic decrypts a ciphertext of a key pair.
