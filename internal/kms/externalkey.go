@@ -1,6 +1,7 @@
 package kms
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"errors"
@@ -169,9 +170,12 @@ func (e *externalKey) ask(c *call.Call, operation string, do func(*xks.Client) e
 	return err
 }
 
-// callerOf is what a proxy is told of a call.
+// callerOf is what a proxy is told of a call. A service that calls for itself has no ARN, and is told by its name.
 func callerOf(c *call.Call) xks.Caller {
-	return xks.Caller{PrincipalARN: c.Principal.ARN, Operation: c.Operation, RequestID: c.RequestID}
+	return xks.Caller{
+		PrincipalARN: cmp.Or(c.Principal.ARN, c.Principal.Service), ViaService: c.Principal.Service,
+		Operation: c.Operation, RequestID: c.RequestID,
+	}
 }
 
 // note puts the key store and the external key into the record. ReEncrypt can have two: then prefix tells which.

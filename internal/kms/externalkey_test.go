@@ -154,8 +154,11 @@ func TestKeysAreUnavailableWhileTheirStoreIsNotConnected(t *testing.T) {
 		expect(t, op, o.try(alice, op, in), "KMSInvalidStateException: KEY is unavailable.", *key.Arn)
 	}
 	expect(t, "cancel", o.try(alice, "CancelKeyDeletion", &awskms.CancelKeyDeletionInput{KeyId: key.KeyId}), "KMSInvalidStateException: KEY is not pending deletion.", *key.Arn)
+	o.do(t, alice, "CreateGrant", &awskms.CreateGrantInput{KeyId: key.KeyId, GranteePrincipal: new("arn:aws:iam::111122223333:root"),
+		Operations: []types.GrantOperation{"Decrypt"}})
 	o.do(t, alice, "DisableKey", &awskms.DisableKeyInput{KeyId: key.KeyId})
 	o.alias(t, alice, "alias/away", *key.KeyId)
+	says(t, "rotate", o.try(alice, "RotateKeyOnDemand", &awskms.RotateKeyOnDemandInput{KeyId: key.KeyId}), "UnsupportedOperationException")
 	if got := o.describe(t, alice, *key.KeyId).KeyState; got != "Unavailable" {
 		t.Errorf("disabled while disconnected: %s", got)
 	}

@@ -117,17 +117,17 @@ func (k *key) ready(operation string, usage types.KeyUsageType) error {
 	if k.usage != usage {
 		return call.Errorf("InvalidKeyUsageException", "%s key usage is %s which is not valid for %s.", k.text, k.usage, operation)
 	}
+	if k.state == types.KeyStateUnavailable {
+		return call.Errorf("KMSInvalidStateException", "%s is unavailable.", k.text)
+	}
 	return k.enabled(k.state)
 }
 
 // enabled says whether the key can be used in a state, which it has or had.
 // See the KMS developer guide's "Key states of AWS KMS keys".
 func (k *key) enabled(state types.KeyState) error {
-	switch state {
-	case types.KeyStateDisabled:
+	if state == types.KeyStateDisabled {
 		return call.Errorf("DisabledException", "%s is disabled.", k.text)
-	case types.KeyStateUnavailable:
-		return call.Errorf("KMSInvalidStateException", "%s is unavailable.", k.text)
 	}
 	return k.switchable(state)
 }

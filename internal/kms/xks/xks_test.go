@@ -212,6 +212,51 @@ func TestTheSecretIsNotPrinted(t *testing.T) {
 	}
 }
 
+// Whatever a proxy answers, it is the specification's or refused.
+func FuzzAnswers(f *testing.F) {
+	proxy := xkstest.New(f)
+	proxy.Add("key-1")
+	c := xks.NewClient(proxy.Options())
+	f.Add(200, []byte(`{"ciphertext":"AA==","initializationVector":"AAAAAAAAAAAAAAAA","authenticationTag":"AAAAAAAAAAAAAAAAAAAAAA=="}`))
+	f.Add(200, []byte(`{"plaintext":"AA=="}`))
+	f.Add(200, []byte(`{"keySpec":"AES_256","keyUsage":["ENCRYPT"],"keyStatus":"ENABLED"}`))
+	f.Add(200, []byte(`{"xksProxyFleetSize":1,"xksProxyVendor":"","xksProxyModel":"","ekmVendor":"","ekmFleetDetails":[{"healthStatus":"ACTIVE"}]}`))
+	f.Add(404, []byte(`{"errorName":"KeyNotFoundException","errorMessage":"\u0000"}`))
+	f.Fuzz(func(t *testing.T, status int, body []byte) {
+		if status < 200 || status > 599 || status == 204 || status == 304 {
+			return
+		}
+		proxy.Spoil(func(a *xkstest.Answer) { a.Status, a.Body = status, body })
+		ctx, to := context.Background(), target(xkstest.Path)
+		sealed, err := c.Encrypt(ctx, to, "key-1", []byte("x"), nil, caller)
+		checkAnswer(t, err, len(sealed.Ciphertext) == 1 && len(sealed.Tag) == 16)
+		plaintext, err := c.Decrypt(ctx, to, "key-1", xks.Sealed{Ciphertext: []byte("x"), IV: make([]byte, 12), Tag: make([]byte, 16)}, nil, caller)
+		checkAnswer(t, err, len(plaintext) == 1)
+		metadata, err := c.Metadata(ctx, to, "key-1", caller)
+		checkAnswer(t, err, metadata.Spec != "" && metadata.Status != "")
+		health, err := c.Health(ctx, to, caller)
+		checkAnswer(t, err, len(health.Managers) > 0)
+	})
+}
+
+func checkAnswer(t *testing.T, err error, good bool) {
+	t.Helper()
+	var failure *xks.Failure
+	switch {
+	case err == nil && !good:
+		t.Fatal("an answer that is not the specification's is taken")
+	case err != nil && !errors.As(err, &failure):
+		t.Fatal(err)
+	}
+	if err != nil {
+		for _, r := range failure.Detail {
+			if r < ' ' || r > '~' {
+				t.Fatalf("the detail is not to be logged: %q", failure.Detail)
+			}
+		}
+	}
+}
+
 // name is that of a failure.
 func name(err error) string {
 	var failure *xks.Failure
