@@ -243,7 +243,7 @@ func TestImportedMaterialComesAndGoes(t *testing.T) {
 
 	records := h.records(t, "ImportKeyMaterial")
 	for _, r := range records {
-		if strings.Contains(string(r.AppendJSON(nil)), "aaaa") {
+		if strings.Contains(string(r.AppendJSON(nil)), string(secret(0))) {
 			t.Error("a record holds the material")
 		}
 	}
