@@ -73,7 +73,7 @@ func object(pairs []pair) []byte {
 	if len(pairs) == 0 {
 		return nil
 	}
-	dst := []byte{'{'}
+	dst := append(make([]byte, 0, 128), '{')
 	for i, p := range pairs {
 		if i > 0 {
 			dst = append(dst, ',')

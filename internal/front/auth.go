@@ -6,7 +6,7 @@ import (
 	"errors"
 	"log/slog"
 	"net/http"
-	"regexp"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -37,11 +37,35 @@ var reasons = map[sigv4.Reason]authReason{
 	sigv4.MalformedQuery: malformedQuery,
 }
 
-// regionName is the form of AWS's region names. Any such region is served; keys live in the one they were made in.
-var regionName = regexp.MustCompile(`^[a-z]{2,4}(-[a-z]+){1,3}-[0-9]{1,2}$`)
+// IsRegion says whether a name has the form of a region's: two to four letters, one to three words, and a number of one or two digits, as in
+// us-gov-east-1. Any such region is served; keys live in the one they were made in.
+func IsRegion(name string) bool {
+	parts := 0
+	for rest, more := name, true; more; parts++ {
+		var part string
+		part, rest, more = strings.Cut(rest, "-")
+		from, to, most := byte('a'), byte('z'), len(part)
+		switch {
+		case parts == 0:
+			most = 4
+		case !more:
+			from, to, most = '0', '9', 2
+		}
+		if len(part) == 0 || len(part) > most || parts == 0 && len(part) < 2 || !within(part, from, to) {
+			return false
+		}
+	}
+	return parts >= 3 && parts <= 5
+}
 
-// IsRegion says whether a name has the form of a region's.
-func IsRegion(name string) bool { return regionName.MatchString(name) }
+func within(text string, from, to byte) bool {
+	for i := range len(text) {
+		if text[i] < from || text[i] > to {
+			return false
+		}
+	}
+	return true
+}
 
 // authenticate returns who signed the request, and the region they signed it for. The age of a signature is judged by the
 // machine's own clock, as clients sign with theirs.
@@ -108,8 +132,8 @@ func messageOf(err error) string {
 // signingKeys keeps the day's signing keys, each of which costs four HMACs to derive. Only keys that have verified a
 // signature are kept, so that nobody else can fill it.
 type signingKeys struct {
-	keys sync.Map // of scope
-	size atomic.Int64
+	mu   sync.RWMutex
+	keys map[scope]sigv4.Key
 }
 
 type scope struct{ accessKeyID, secret, date, region, service string }
@@ -117,18 +141,22 @@ type scope struct{ accessKeyID, secret, date, region, service string }
 const maxSigningKeys = 4096
 
 func (k *signingKeys) get(sig *sigv4.Signature, secret string) (sigv4.Key, bool) {
-	if key, ok := k.keys.Load(scopeOf(sig, secret)); ok {
-		return key.(sigv4.Key), true
+	k.mu.RLock()
+	key, ok := k.keys[scopeOf(sig, secret)]
+	k.mu.RUnlock()
+	if ok {
+		return key, true
 	}
 	return sigv4.DeriveKey(secret, sig.Date, sig.Region, sig.Service), false
 }
 
 func (k *signingKeys) put(sig *sigv4.Signature, secret string, key sigv4.Key) {
-	if k.size.Add(1) > maxSigningKeys {
-		k.keys.Clear()
-		k.size.Store(1)
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	if k.keys == nil || len(k.keys) >= maxSigningKeys {
+		k.keys = map[scope]sigv4.Key{}
 	}
-	k.keys.Store(scopeOf(sig, secret), key)
+	k.keys[scopeOf(sig, secret)] = key
 }
 
 func scopeOf(sig *sigv4.Signature, secret string) scope {

@@ -3,6 +3,7 @@ package metrics
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"strings"
 	"time"
 
@@ -38,13 +39,12 @@ func (m *Metrics) Follow(ctx context.Context) error {
 }
 
 func (m *Metrics) applyEntries(tx store.Tx, entries []journal.Entry) error {
-	c := counts{}
-	var r vigil.OutlineReader
+	var t tally
 	for i := range entries {
-		c.add(&r, &entries[i])
+		t.add(&entries[i])
 	}
 	b := newBatch()
-	for k, n := range c {
+	for k, n := range t.counts() {
 		d := k.datum(n)
 		if err := b.add(k.account, k.region, &d); err != nil {
 			m.log.Warn("A record cannot be counted.", "error", err)
@@ -53,9 +53,6 @@ func (m *Metrics) applyEntries(tx store.Tx, entries []journal.Entry) error {
 	_, err := m.write(tx, b)
 	return err
 }
-
-// counts are how often something was counted.
-type counts map[counted]float64
 
 // counted is a metric and a minute.
 type counted struct {
@@ -82,35 +79,74 @@ func (k counted) datum(n float64) Datum {
 	return d
 }
 
-func (c counts) add(r *vigil.OutlineReader, e *journal.Entry) {
-	var o vigil.Outline
-	if err := r.Read(e.Data, &o); err != nil {
+// tally counts records that are alike in all that is counted, of which there are few kinds and many of each.
+type tally struct {
+	reader  vigil.OutlineReader
+	outline vigil.Outline
+	kind    []byte
+	kinds   map[string]*alike
+}
+
+// alike are records of one kind.
+type alike struct {
+	counted // without name and key
+	failed  bool
+	keys    []string // the ids of the keys that each of them touched
+	records float64
+}
+
+func (t *tally) add(e *journal.Entry) {
+	o := &t.outline
+	if err := t.reader.Read(e.Data, o); err != nil {
 		return // no CloudTrail record
 	}
 	if string(o.EventSource) != kmsSource || string(o.EventType) != vigil.AwsAPICall || len(o.EventName) == 0 {
 		return
 	}
-	k := counted{account: string(o.Account), region: string(o.Region), operation: string(o.EventName), minute: e.Time.Unix() / 60}
-	count := func(name, key string) {
-		k.name, k.key = name, key
-		c[k]++
+	minute := e.Time.Unix() / 60
+	t.kind = binary.AppendVarint(t.kind[:0], minute)
+	for _, text := range [][]byte{o.Account, o.Region, o.EventName, o.ErrorCode[:min(len(o.ErrorCode), 1)]} {
+		t.kind = append(append(t.kind, text...), 0)
 	}
-	count("CallCount", "")
-	count("Calls", "")
-	failed := len(o.ErrorCode) > 0
-	if failed {
-		count("Errors", "")
+	for _, r := range o.Resources {
+		t.kind = append(append(append(t.kind, r.Type...), 0), r.ARN...)
+		t.kind = append(t.kind, 0)
 	}
-	for i, one := range o.Resources {
-		if string(one.Type) != kmsKeyType || touchedBefore(o.Resources[:i], one.ARN) {
-			continue
+	if kind := t.kinds[string(t.kind)]; kind != nil {
+		kind.records++
+		return
+	}
+	if t.kinds == nil {
+		t.kinds = map[string]*alike{}
+	}
+	kind := &alike{failed: len(o.ErrorCode) > 0, records: 1,
+		counted: counted{account: string(o.Account), region: string(o.Region), operation: string(o.EventName), minute: minute}}
+	for i, r := range o.Resources {
+		if string(r.Type) == kmsKeyType && !touchedBefore(o.Resources[:i], r.ARN) {
+			kind.keys = append(kind.keys, keyID(string(r.ARN)))
 		}
-		key := keyID(string(one.ARN))
-		count("Calls", key)
-		if failed {
-			count("Errors", key)
+	}
+	t.kinds[string(t.kind)] = kind
+}
+
+// counts are how often each thing was counted.
+func (t *tally) counts() map[counted]float64 {
+	all := map[counted]float64{}
+	for _, kind := range t.kinds {
+		count := func(name, key string) {
+			k := kind.counted
+			k.name, k.key = name, key
+			all[k] += kind.records
+		}
+		count("CallCount", "")
+		for _, key := range append([]string{""}, kind.keys...) {
+			count("Calls", key)
+			if kind.failed {
+				count("Errors", key)
+			}
 		}
 	}
+	return all
 }
 
 func touchedBefore(resources []vigil.OutlineResource, arn []byte) bool {

@@ -17,6 +17,9 @@ type conns struct {
 
 // note is a fasthttp.Server's ConnState.
 func (s *conns) note(c net.Conn, state fasthttp.ConnState) {
+	if state == fasthttp.StateIdle {
+		return
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch state {
