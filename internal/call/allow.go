@@ -32,6 +32,7 @@ func (c *Call) Allow(action string, r policy.Resource, conditions policy.Context
 		},
 	})
 	if decision.Allowed {
+		c.allowed = true
 		return nil
 	}
 	if c.Service == "iam" || c.Service == "sts" {

@@ -6,6 +6,7 @@
 package call
 
 import (
+	"slices"
 	"time"
 
 	"vigil"
@@ -32,6 +33,7 @@ type Call struct {
 	notes     []pair
 	effect    func(store.Tx) error
 	keys      []string // what conditions are told in the course of Allow
+	allowed   bool     // Allow has said yes
 	also      []func(vigil.Record) vigil.Record
 }
 
@@ -98,6 +100,20 @@ func (c *Call) AlsoRecords(own vigil.Record) []vigil.Record {
 		records[i] = record(own)
 	}
 	return records
+}
+
+// Owners are the other accounts whose resources the call touched, once something allowed it to: who may not even know whether
+// there is such an account or such a resource has no owner to tell.
+func (c *Call) Owners() (owners []string) {
+	if !c.allowed {
+		return nil
+	}
+	for _, r := range c.resources {
+		if r.AccountID != c.Principal.Account && r.AccountID != "" && !slices.Contains(owners, r.AccountID) {
+			owners = append(owners, r.AccountID)
+		}
+	}
+	return owners
 }
 
 // Resources are those that the call touched.

@@ -20,6 +20,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"vigil"
 	"vigil/internal/call"
 	"vigil/internal/clock"
 	"vigil/internal/front/wire"
@@ -178,12 +179,15 @@ func (d *Door) commit(ctx context.Context, c *call.Call, req *request, s *scratc
 			answer = d.apiError(req, effectErr)
 		}
 		own := recordOf(c, req, in, out, d.apiError(req, answer))
+		var more []vigil.Record
+		if answer == nil {
+			more = c.AlsoRecords(own)
+		}
+		more = append(more, share(c, &own)...)
 		s.record = own.AppendJSON(s.record[:0])
 		records := []journal.Record{{Time: c.Time, Data: s.record}}
-		if answer == nil {
-			for _, r := range c.AlsoRecords(own) {
-				records = append(records, journal.Record{Time: c.Time, Data: r.AppendJSON(nil)})
-			}
+		for i := range more {
+			records = append(records, journal.Record{Time: c.Time, Data: more[i].AppendJSON(nil)})
 		}
 		return records
 	})

@@ -6,6 +6,8 @@ import (
 	"net/http"
 	"strconv"
 
+	"github.com/google/uuid"
+
 	"vigil"
 	"vigil/internal/call"
 )
@@ -49,6 +51,35 @@ func recordOf(c *call.Call, req *request, in, out any, e *call.Error) vigil.Reco
 		}
 	}
 	return r
+}
+
+// share makes the records that a call leaves with the owners of other accounts' resources, and marks own, the caller's, as one of
+// them: all have one sharedEventID, and each its own eventID. A call that is denied is on record with its caller only. See
+// "sharedEventID" in the CloudTrail user guide, and "Logging AWS KMS API calls with AWS CloudTrail" in the KMS developer guide.
+func share(c *call.Call, own *vigil.Record) []vigil.Record {
+	owners := c.Owners()
+	if len(owners) == 0 || own.ErrorCode == accessDenied {
+		return nil
+	}
+	own.SharedEventID = uuid.NewString()
+	records := make([]vigil.Record, len(owners))
+	for i, owner := range owners {
+		r := *own
+		r.EventID = call.NewEventID(c.Time)
+		r.RecipientAccountID = owner
+		r.UserIdentity = toOthers(own.UserIdentity)
+		records[i] = r
+	}
+	return records
+}
+
+// toOthers is what another account is told of who called: the account, the principal's unique id and the service that it
+// called by, but neither names nor credentials. See "AWSAccount" at the CloudTrail user guide's "CloudTrail userIdentity element".
+func toOthers(u vigil.UserIdentity) vigil.UserIdentity {
+	if u.Type == "AWSService" { // is in no account
+		return u
+	}
+	return vigil.UserIdentity{Type: "AWSAccount", PrincipalID: u.PrincipalID, AccountID: u.AccountID, InvokedBy: u.InvokedBy}
 }
 
 // userIdentity says who called, as the CloudTrail user guide's "CloudTrail userIdentity element" has it.
@@ -102,10 +133,12 @@ func orNull(raw []byte) []byte {
 // recordedCode is an error's code as records write it. They say AccessDenied whatever the API's own name for it is.
 func recordedCode(code string) string {
 	if code == "AccessDeniedException" {
-		return "AccessDenied"
+		return accessDenied
 	}
 	return code
 }
+
+const accessDenied = "AccessDenied"
 
 // tlsDetails says how the connection is protected, in the words of the records, or is nil over plain HTTP.
 func tlsDetails(r *http.Request) *vigil.TLSDetails {
