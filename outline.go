@@ -22,9 +22,18 @@ type Outline struct {
 	EventName   []byte
 	ErrorCode   []byte
 	AccessKeyID []byte
+	Caller      []byte // the account of who called: userIdentity.accountId
+	PrincipalID []byte // userIdentity.principalId
+	SharedID    []byte // sharedEventID, of a call that has a record in several accounts
 	Username    []byte // who the event history says it was: root, a user's name, a session's name, or the service that called
 	ReadOnly    bool
 	Resources   []OutlineResource
+}
+
+// IsOwners says that the record is the one that an account has of another's call on what is its own. The caller's account has its
+// own record of the call.
+func (f *Outline) IsOwners() bool {
+	return len(f.SharedID) > 0 && len(f.Caller) > 0 && !bytes.Equal(f.Caller, f.Account)
 }
 
 // OutlineResource is something that the call touched.
@@ -76,6 +85,8 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 			f.ReadOnly, err = r.truth()
 		case "recipientAccountId":
 			f.Account, err = r.text()
+		case "sharedEventID":
+			f.SharedID, err = r.text()
 		case "eventCategory":
 			f.Category, err = r.text()
 		default:
@@ -91,7 +102,7 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 		return ErrNotRecord
 	}
 	f.Second = at.Unix()
-	f.Username, f.AccessKeyID = who.username(), who.accessKeyID
+	f.Username, f.AccessKeyID, f.Caller, f.PrincipalID = who.username(), who.accessKeyID, who.accountID, who.principalID
 	if len(f.Account) == 0 { // before version 1.02
 		f.Account = who.accountID
 	}

@@ -26,8 +26,8 @@ const (
 	kmsKeyType = "AWS::KMS::Key"
 )
 
-// Follow turns the journal into Vigil's own metrics until ctx is done. Each KMS call counts, in the account and region of its record
-// and the minute of its time, exactly once:
+// Follow turns the journal into Vigil's own metrics until ctx is done. Each KMS call counts, in the caller's account, whosever the
+// key is, in the region of its record and the minute of its time, exactly once:
 //
 //   - AWS/Usage CallCount, by Service=KMS, Type=API, Resource=the operation and Class=None, as in AWS; it has no unit
 //   - Vigil/KMS Calls, by Operation, and by KeyId and Operation for each key that the call touched; its unit is Count
@@ -102,6 +102,9 @@ func (t *tally) add(e *journal.Entry) {
 	}
 	if string(o.EventSource) != kmsSource || string(o.EventType) != vigil.AwsAPICall || len(o.EventName) == 0 {
 		return
+	}
+	if o.IsOwners() {
+		return // the caller's record counts
 	}
 	minute := e.Time.Unix() / 60
 	t.kind = binary.AppendVarint(t.kind[:0], minute)

@@ -35,6 +35,14 @@ func record(source, operation, errorCode string, at time.Time, keys ...string) j
 	return journal.Record{Time: at, Data: r.AppendJSON(nil)}
 }
 
+// ofAnother is a record of a call of Decrypt on another account's key.
+func ofAnother(at time.Time, caller, recipient string) journal.Record {
+	r := vigil.Record{EventSource: "kms.amazonaws.com", EventName: "Decrypt", AWSRegion: region, EventTime: at, EventType: vigil.AwsAPICall,
+		UserIdentity: vigil.UserIdentity{AccountID: caller}, RecipientAccountID: recipient, EventID: "id", SharedEventID: "shared",
+		EventCategory: "Management"}
+	return journal.Record{Time: at, Data: r.AppendJSON(nil)}
+}
+
 // TestCallsAreCountedOnce journals calls of KMS and of others, while the follower's transactions fail in each way.
 func TestCallsAreCountedOnce(t *testing.T) {
 	main, err := sqlite.Open(filepath.Join(t.TempDir(), "vigil.db"))
@@ -78,6 +86,9 @@ func TestCallsAreCountedOnce(t *testing.T) {
 				record("kms.amazonaws.com", "Encrypt", "DisabledException", at, keyARN),
 				record("kms.amazonaws.com", "ListKeys", "", at),
 				record("logs.amazonaws.com", "Encrypt", "", at, keyARN),
+				ofAnother(at, account, account),
+				ofAnother(at, account, "444455556666"),
+				ofAnother(at, "444455556666", account),
 				{Time: at, Data: []byte(`no JSON, though it says kms.amazonaws.com`)},
 			}
 		})
@@ -101,6 +112,7 @@ func TestCallsAreCountedOnce(t *testing.T) {
 		{"Vigil/KMS", "Calls", []Dimension{{"Operation", "Encrypt"}}, 3}, {"Vigil/KMS", "Errors", []Dimension{{"Operation", "Encrypt"}}, 1},
 		{"Vigil/KMS", "Calls", key, 3}, {"Vigil/KMS", "Errors", key, 1},
 		{"Vigil/KMS", "Calls", []Dimension{{"Operation", "ListKeys"}}, 1}, {"Vigil/KMS", "Errors", []Dimension{{"Operation", "ListKeys"}}, 0},
+		{"AWS/Usage", "CallCount", usage("Decrypt"), 1}, {"Vigil/KMS", "Calls", []Dimension{{"Operation", "Decrypt"}}, 1},
 	} {
 		points, err := m.Statistics(t.Context(), account, region, Query{Namespace: test.namespace, Name: test.name, Dimensions: test.dimensions,
 			Stat: "Sum", Period: time.Minute, Start: at, End: at.Add(time.Minute)})

@@ -48,9 +48,11 @@ func compareFacts(data []byte) string {
 		account = want.UserIdentity.AccountID
 	}
 	got := []string{string(f.Account), string(f.Region), string(f.Category), string(f.EventID), string(f.RequestID), string(f.EventSource),
-		string(f.EventName), string(f.ErrorCode), string(f.AccessKeyID)}
+		string(f.EventName), string(f.ErrorCode), string(f.AccessKeyID),
+		string(f.Caller), string(f.PrincipalID), string(f.SharedID)}
 	should := []string{account, want.AWSRegion, want.EventCategory, want.EventID, want.RequestID, want.EventSource,
-		want.EventName, want.ErrorCode, want.UserIdentity.AccessKeyID}
+		want.EventName, want.ErrorCode, want.UserIdentity.AccessKeyID,
+		want.UserIdentity.AccountID, want.UserIdentity.PrincipalID, want.SharedEventID}
 	for _, r := range f.Resources {
 		got = append(got, string(r.Type), string(r.ARN))
 	}
