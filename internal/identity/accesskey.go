@@ -175,13 +175,6 @@ func (id *Identity) listAccessKeys(_ context.Context, c *call.Call, in *iam.List
 	return out, nil
 }
 
-// KeyUse is the last use of an access key.
-type KeyUse struct {
-	Time    time.Time
-	Service string // kms
-	Region  string
-}
-
 // getAccessKeyLastUsed says when a key was last used, to the minute.
 func (id *Identity) getAccessKeyLastUsed(ctx context.Context, c *call.Call, in *iam.GetAccessKeyLastUsedInput) (*iam.GetAccessKeyLastUsedOutput, error) {
 	k := id.known.key(*in.AccessKeyId)
@@ -199,10 +192,13 @@ func (id *Identity) getAccessKeyLastUsed(ctx context.Context, c *call.Call, in *
 	if err := id.allow(c, resource, nil, nil); err != nil {
 		return nil, err
 	}
+	uses, err := id.config.LastUses(ctx, k.id)
+	if err != nil {
+		return nil, err
+	}
 	last := &types.AccessKeyLastUsed{Region: new("N/A"), ServiceName: new("N/A")}
-	use, ok, err := id.config.LastUse(ctx, c.Account(), k.id)
-	if ok {
+	if use, ok := uses[k.id]; ok {
 		last = &types.AccessKeyLastUsed{LastUsedDate: new(use.Time.Truncate(time.Minute)), Region: &use.Region, ServiceName: &use.Service}
 	}
-	return &iam.GetAccessKeyLastUsedOutput{AccessKeyLastUsed: last, UserName: whose.name()}, err
+	return &iam.GetAccessKeyLastUsedOutput{AccessKeyLastUsed: last, UserName: whose.name()}, nil
 }

@@ -106,7 +106,7 @@ func (id *Identity) getAccountSummary(_ context.Context, c *call.Call, _ *iam.Ge
 }
 
 // getAccountAuthorizationDetails shows users, groups, roles and policies with all that they may do.
-func (id *Identity) getAccountAuthorizationDetails(_ context.Context, c *call.Call, in *iam.GetAccountAuthorizationDetailsInput) (*iam.GetAccountAuthorizationDetailsOutput, error) {
+func (id *Identity) getAccountAuthorizationDetails(ctx context.Context, c *call.Call, in *iam.GetAccountAuthorizationDetailsInput) (*iam.GetAccountAuthorizationDetailsOutput, error) {
 	if err := id.allow(c, "*", nil, nil); err != nil {
 		return nil, err
 	}
@@ -130,8 +130,18 @@ func (id *Identity) getAccountAuthorizationDetails(_ context.Context, c *call.Ca
 	shown, next, err := page(found, thing.arn, in.Marker, in.MaxItems)
 	out := &iam.GetAccountAuthorizationDetailsOutput{UserDetailList: []types.UserDetail{}, GroupDetailList: []types.GroupDetail{},
 		RoleDetailList: []types.RoleDetail{}, Policies: []types.ManagedPolicyDetail{}, IsTruncated: next != nil, Marker: next}
+	if err != nil {
+		return nil, err
+	}
+	var roles []string
 	for _, t := range shown {
-		id.detail(out, t, c.Account())
+		if e, ok := t.(*entity); ok && e.Kind == role {
+			roles = append(roles, e.ID)
+		}
+	}
+	used, err := id.rolesLastUsed(ctx, c, roles...)
+	for _, t := range shown {
+		id.detail(out, t, c.Account(), used)
 	}
 	return out, err
 }
@@ -144,7 +154,7 @@ func things[T thing](list []T) (all []thing) {
 }
 
 // detail adds a thing to the details of an account.
-func (id *Identity) detail(out *iam.GetAccountAuthorizationDetailsOutput, t thing, account string) {
+func (id *Identity) detail(out *iam.GetAccountAuthorizationDetailsOutput, t thing, account string, used func(string) *types.RoleLastUsed) {
 	e, ok := t.(*entity)
 	if !ok {
 		out.Policies = append(out.Policies, id.policyDetail(t.(*managedPolicy), account))
@@ -177,7 +187,7 @@ func (id *Identity) detail(out *iam.GetAccountAuthorizationDetailsOutput, t thin
 		out.RoleDetailList = append(out.RoleDetailList, types.RoleDetail{
 			Arn: new(e.arn()), CreateDate: timeOf(e.Created), Path: &e.Path, RoleId: &e.ID, RoleName: &e.Name,
 			AssumeRolePolicyDocument: encoded(e.Trust), AttachedManagedPolicies: attached, RolePolicyList: inline,
-			PermissionsBoundary: e.boundary(), Tags: e.Tags.shown(), RoleLastUsed: &types.RoleLastUsed{}, InstanceProfileList: []types.InstanceProfile{},
+			PermissionsBoundary: e.boundary(), Tags: e.Tags.shown(), RoleLastUsed: used(e.ID), InstanceProfileList: []types.InstanceProfile{},
 		})
 	}
 }

@@ -103,7 +103,7 @@ func (id *Identity) IAM() call.Service {
 			call.Op("UpdateUser", id.updateUser),
 		},
 	}
-	if id.config.LastUse != nil {
+	if id.config.LastUses != nil {
 		api.Operations = append(api.Operations, call.Read("GetAccessKeyLastUsed", id.getAccessKeyLastUsed))
 	}
 	return api

@@ -36,8 +36,9 @@ type Config struct {
 	DB      store.DB
 	Clock   clock.Clock
 	Secrets Wrapper // for the secrets of access keys, and for session tokens
-	// LastUse finds the last recorded use of an access key, and false when there was none. Without it, GetAccessKeyLastUsed is not there.
-	LastUse func(ctx context.Context, account, accessKeyID string) (KeyUse, bool, error)
+	// LastUses finds the last recorded uses of access keys and of roles, by their ids (AKIA…, AROA…). What was never used is not among the
+	// answers. Without it, GetAccessKeyLastUsed is not there, and a role's RoleLastUsed is empty.
+	LastUses func(ctx context.Context, ids ...string) (map[string]Use, error)
 	// Dial connects to providers of web identities; nil is a net.Dialer's.
 	Dial func(ctx context.Context, network, address string) (net.Conn, error)
 	// Roots are the certificate authorities that vouch for those providers; nil are the system's.

@@ -50,14 +50,15 @@ func (e *entity) role(whole bool) *types.Role {
 	return r
 }
 
-func (id *Identity) getRole(_ context.Context, c *call.Call, in *iam.GetRoleInput) (*iam.GetRoleOutput, error) {
+func (id *Identity) getRole(ctx context.Context, c *call.Call, in *iam.GetRoleInput) (*iam.GetRoleOutput, error) {
 	found, err := id.find(c, target{role, *in.RoleName})
 	if err != nil {
 		return nil, err
 	}
 	r := found.(*entity).role(true)
-	r.RoleLastUsed = &types.RoleLastUsed{}
-	return &iam.GetRoleOutput{Role: r}, nil
+	used, err := id.rolesLastUsed(ctx, c, *r.RoleId)
+	r.RoleLastUsed = used(*r.RoleId)
+	return &iam.GetRoleOutput{Role: r}, err
 }
 
 func (id *Identity) listRoles(_ context.Context, c *call.Call, in *iam.ListRolesInput) (*iam.ListRolesOutput, error) {

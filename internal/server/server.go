@@ -244,6 +244,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	}
 	if s.identity, err = identity.New(ctx, identity.Config{
 		DB: s.main, Clock: s.clock, Secrets: root.For("identity access key"), Dial: deliver.Dialer(s.cfg.AllowLocalTargets).DialContext,
+		LastUses: s.lastCalls,
 	}); err != nil {
 		return err
 	}
@@ -271,6 +272,16 @@ func (s *Server) openServices(ctx context.Context) error {
 func (s *Server) lastUse(ctx context.Context, keyARN string) (kms.Usage, bool, error) {
 	use, ok, err := s.trail.LastUse(ctx, keyARN)
 	return kms.Usage{Operation: use.Operation, Time: use.Time, RequestID: use.RequestID, EventID: use.EventID}, ok, err
+}
+
+// lastCalls is what IAM asks of CloudTrail's history: when access keys and roles were last used.
+func (s *Server) lastCalls(ctx context.Context, ids ...string) (map[string]identity.Use, error) {
+	calls, err := s.trail.LastCalls(ctx, ids...)
+	uses := make(map[string]identity.Use, len(calls))
+	for id, c := range calls {
+		uses[id] = identity.Use(c)
+	}
+	return uses, err
 }
 
 func (s *Server) startFollowers(context.Context) error {

@@ -142,6 +142,9 @@ func (t *Trail) fold(tx store.Tx) error {
 	if err := putUses(tx, old.uses); err != nil {
 		return err
 	}
+	if err := putCallers(tx, old.callers); err != nil {
+		return err
+	}
 	if _, err := tx.Exec(`UPDATE history_index SET next = $1, tide = $2 WHERE one = 1`, old.next(), old.tide); err != nil {
 		return err
 	}

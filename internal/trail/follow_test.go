@@ -165,6 +165,7 @@ func checkHistory(t *testing.T, trail *Trail) {
 		}
 	}
 	checkLastUses(t, trail, all)
+	checkLastCalls(t, trail, all)
 }
 
 // checkIndex looks at what must be so in the database: each record has its time once, rows of a term do not overlap, and

@@ -261,7 +261,7 @@ func (tr *traffic) identity(account string) vigil.UserIdentity {
 		name := pick(tr, "alice", "bob", `O"Brien`, "Zoë")
 		return vigil.UserIdentity{Type: "IAMUser", PrincipalID: "AIDA" + account, ARN: "arn:aws:iam::" + account + ":user/" + name, AccountID: account, AccessKeyID: key, UserName: name}
 	case 1:
-		return vigil.UserIdentity{Type: "AssumedRole", PrincipalID: "AROA" + account + ":deploy", ARN: "arn:aws:sts::" + account + ":assumed-role/Deployer/deploy", AccountID: account, AccessKeyID: key}
+		return vigil.UserIdentity{Type: "AssumedRole", PrincipalID: "AROA" + account + ":deploy", ARN: "arn:aws:sts::" + account + ":assumed-role/Deployer/deploy", AccountID: account, AccessKeyID: "ASIA" + key[4:]}
 	case 2:
 		return vigil.UserIdentity{Type: "AWSService", InvokedBy: "logs.amazonaws.com"}
 	case 3:

@@ -11,6 +11,8 @@ type tail struct {
 	tide   int64   // the latest time of all records, in the database and here
 	scopes map[scope]*scopeTail
 	uses   map[string]*use // by the key's ARN
+	// by the id of an access key or of a role
+	callers map[string]*callerUse
 
 	last *scopeTail // where the last record was added
 }
@@ -22,7 +24,8 @@ type scopeTail struct {
 }
 
 func newTail(first, tide int64) *tail {
-	return &tail{first: first, before: tide, tide: tide, scopes: map[scope]*scopeTail{}, uses: map[string]*use{}}
+	return &tail{first: first, before: tide, tide: tide, scopes: map[scope]*scopeTail{}, uses: map[string]*use{},
+		callers: map[string]*callerUse{}}
 }
 
 // next is the index of the record that the tail takes next.
@@ -68,6 +71,7 @@ func (t *tail) add(at int64, f *facts) {
 		s.add(n, eventID, f.EventID)
 	}
 	t.addUse(at, f)
+	t.addCaller(at, f)
 }
 
 func (t *tail) scope(account, region []byte) *scopeTail {

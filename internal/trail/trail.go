@@ -18,7 +18,8 @@
 // and reads from the journal only the records that it answers with. Terms are hashes, so it judges each of those
 // records again.
 //
-// The follower also notes when each KMS key was last used, for GetKeyLastUsage (lastuse.go).
+// The follower also notes when each KMS key was last used, for GetKeyLastUsage (lastuse.go), and when each access key and role last called, for
+// IAM (lastcall.go).
 package trail
 
 import (
@@ -102,6 +103,11 @@ var migrations = []string{
 		request_id TEXT   NOT NULL,
 		event_id   TEXT   NOT NULL)`,
 	`INSERT INTO history_index (one, next, tide) VALUES (1, 0, 0)`,
+	`CREATE TABLE history_last_call (
+		caller TEXT   NOT NULL PRIMARY KEY,
+		time   BIGINT NOT NULL,
+		source TEXT   NOT NULL,
+		region TEXT   NOT NULL)`,
 }
 
 // New prepares the history in the database. It follows the journal once Run runs.
