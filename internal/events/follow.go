@@ -34,36 +34,27 @@ func (e *Events) follow(tx store.Tx, entries []journal.Entry) error {
 		return nil
 	}
 	r := e.newRound(tx)
-	for _, entry := range entries {
-		var f facts
-		if err := jsonv2.Unmarshal(entry.Data, &f); err != nil {
+	var reader vigil.OutlineReader
+	var o vigil.Outline
+	var on busRef // the last record's, as most have the same
+	for i := range entries {
+		record := entries[i].Data
+		if err := reader.Read(record, &o); err != nil {
 			continue // it is no CloudTrail record
 		}
-		on := busRef{f.RecipientAccountID, f.AWSRegion, defaultBus}
+		if on.account != string(o.Account) || on.region != string(o.Region) || on.name == "" {
+			on = busRef{string(o.Account), string(o.Region), defaultBus}
+		}
 		if !e.known.hasRules(on) {
 			continue
 		}
-		if p := f.event(entry.Data); p != nil {
+		if p := eventOf(on, &o, record); p != nil {
 			if err := r.route(on, p); err != nil {
 				return err
 			}
 		}
 	}
 	return r.flush()
-}
-
-// facts are what an event needs of its record.
-type facts struct {
-	EventID             string            `json:"eventID"`
-	EventType           string            `json:"eventType"`
-	EventTime           time.Time         `json:"eventTime"`
-	EventSource         string            `json:"eventSource"`
-	EventName           string            `json:"eventName"`
-	AWSRegion           string            `json:"awsRegion"`
-	RecipientAccountID  string            `json:"recipientAccountId"`
-	ReadOnly            bool              `json:"readOnly"`
-	Resources           []vigil.Resource  `json:"resources"`
-	ServiceEventDetails map[string]string `json:"serviceEventDetails"`
 }
 
 // kmsEvents are the detail types of KMS's events by the names of its service events (KMS Developer Guide, "Monitoring KMS keys with
@@ -74,30 +65,38 @@ var kmsEvents = map[string]string{
 	"DeleteExpiredKeyMaterial": "KMS Imported Key Material Expiration",
 }
 
-// event is the event that a record becomes, or nil.
-func (f *facts) event(record []byte) *passing {
-	id := uuid.NewSHA1(namespace, []byte(f.EventID)).String()
-	service, _, _ := strings.Cut(f.EventSource, ".")
+// eventOf is the event that a record becomes, on its way to a bus, or nil.
+func eventOf(on busRef, o *vigil.Outline, record []byte) *passing {
+	service, _, _ := strings.Cut(string(o.EventSource), ".")
 	switch {
-	case f.EventType == vigil.AwsAPICall && len(record) < maxEntries:
-		event := appendEvent(make([]byte, 0, len(record)+384), id, "AWS API Call via CloudTrail", "aws."+service, f.RecipientAccountID, f.AWSRegion,
-			f.EventTime, nil, record)
-		return &passing{event: event, cause: Cause{EventID: id}, reading: f.isReading()}
-	case f.EventType == vigil.AwsServiceEvent && service == "kms" && kmsEvents[f.EventName] != "" && len(f.Resources) > 0:
-		event := appendEvent(nil, id, kmsEvents[f.EventName], "aws.kms", f.RecipientAccountID, f.AWSRegion,
-			f.EventTime, []string{f.Resources[0].ARN}, f.kmsDetail())
+	case string(o.EventType) == vigil.AwsAPICall && len(record) < maxEntries:
+		id := idOf(o)
+		event := appendEvent(make([]byte, 0, len(record)+384), id, "AWS API Call via CloudTrail", "aws."+service, on.account, on.region,
+			time.Unix(o.Second, 0), nil, record)
+		return &passing{event: event, cause: Cause{EventID: id}, reading: isReading(o)}
+	case string(o.EventType) == vigil.AwsServiceEvent && service == "kms" && kmsEvents[string(o.EventName)] != "" && len(o.Resources) > 0:
+		detail, err := kmsDetail(o, record)
+		if err != nil {
+			return nil // not one that KMS makes
+		}
+		id := idOf(o)
+		event := appendEvent(nil, id, kmsEvents[string(o.EventName)], "aws.kms", on.account, on.region,
+			time.Unix(o.Second, 0), []string{string(o.Resources[0].ARN)}, detail)
 		return &passing{event: event, cause: Cause{EventID: id}}
 	}
 	return nil
 }
 
+func idOf(o *vigil.Outline) string { return uuid.NewSHA1(namespace, o.EventID).String() }
+
 // isReading says whether the call is one of those that rules get in the state ENABLED_WITH_ALL_CLOUDTRAIL_MANAGEMENT_EVENTS only: a read-only
 // one whose name begins with Describe, Get or List, but for two of STS.
-func (f *facts) isReading() bool {
-	if f.EventName == "GetFederationToken" || f.EventName == "GetSessionToken" {
+func isReading(o *vigil.Outline) bool {
+	name := string(o.EventName)
+	if !o.ReadOnly || name == "GetFederationToken" || name == "GetSessionToken" {
 		return false
 	}
-	return f.ReadOnly && (strings.HasPrefix(f.EventName, "Describe") || strings.HasPrefix(f.EventName, "Get") || strings.HasPrefix(f.EventName, "List"))
+	return strings.HasPrefix(name, "Describe") || strings.HasPrefix(name, "Get") || strings.HasPrefix(name, "List")
 }
 
 // kmsDetails are the members of KMS's events by the names of its service events, each with the member of serviceEventDetails that it is.
@@ -108,17 +107,23 @@ var kmsDetails = map[string][][2]string{
 }
 
 // kmsDetail names the key, and what its record tells besides of a rotation or of material that expired.
-func (f *facts) kmsDetail() []byte {
-	id := f.Resources[0].ARN
+func kmsDetail(o *vigil.Outline, record []byte) ([]byte, error) {
+	var told struct {
+		ServiceEventDetails map[string]string `json:"serviceEventDetails"`
+	}
+	if err := jsonv2.Unmarshal(record, &told); err != nil {
+		return nil, err
+	}
+	id := string(o.Resources[0].ARN)
 	if a, err := arn.Parse(id); err == nil {
 		id = a.ID()
 	}
 	dst, _ := jsontext.AppendQuote([]byte(`{"key-id":`), id)
-	for _, m := range kmsDetails[f.EventName] {
-		if value := f.ServiceEventDetails[m[1]]; value != "" {
+	for _, m := range kmsDetails[string(o.EventName)] {
+		if value := told.ServiceEventDetails[m[1]]; value != "" {
 			dst = append(append(append(dst, `,"`...), m[0]...), `":`...)
 			dst, _ = jsontext.AppendQuote(dst, value)
 		}
 	}
-	return append(dst, '}')
+	return append(dst, '}'), nil
 }
