@@ -16,6 +16,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 	cw "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	bridge "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/iam"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
@@ -234,7 +236,7 @@ func parse(t *testing.T, record string) *vigil.Record {
 	return r
 }
 
-// A call that is on record twice is one use of the key, and one call of its caller's. The owner's trail delivers the owner's record.
+// A call that is on record twice is one use of the key, and one call of its caller's. The owner's trail and rules get the owner's record.
 func TestACallAcrossAccountsIsOneCall(t *testing.T) {
 	a := newAccounts(t)
 	key, ctx, srv := a.sharedKey(), t.Context(), a.srv
@@ -247,6 +249,14 @@ func TestACallAcrossAccountsIsOneCall(t *testing.T) {
 		CloudWatchLogsRoleArn:     new("arn:aws:iam::" + srv.Account + ":role/deliver")})
 	a.ok(err)
 	_, err = trails.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: new("all")})
+	a.ok(err)
+	_, err = logs.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: new("/aws/events/visits")})
+	a.ok(err)
+	bus := eventbridge.New(eventbridge.Options{Region: srv.Region, BaseEndpoint: &srv.URL, Credentials: a.owner})
+	_, err = bus.PutRule(ctx, &eventbridge.PutRuleInput{Name: new("visits"), EventPattern: new(`{"detail":{"userIdentity":{"type":["AWSAccount"]}}}`)})
+	a.ok(err)
+	_, err = bus.PutTargets(ctx, &eventbridge.PutTargetsInput{Rule: new("visits"), Targets: []bridge.Target{
+		{Id: new("1"), Arn: new("arn:aws:logs:" + srv.Region + ":" + srv.Account + ":log-group:/aws/events/visits")}}})
 	a.ok(err)
 	var requestID string
 	bob := kms.New(kms.Options{Region: srv.Region, BaseEndpoint: &srv.URL, Credentials: a.bob, APIOptions: []func(*middleware.Stack) error{noteRequestID(&requestID)}})
@@ -265,6 +275,11 @@ func TestACallAcrossAccountsIsOneCall(t *testing.T) {
 		out, err := logs.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: new("audit"), FilterPattern: new("{ $.userIdentity.type = AWSAccount }")})
 		a.ok(err)
 		return len(out.Events) == 1 && *out.Events[0].Message == owners[0]
+	})
+	eventually(t, "the owner's rule has the event", func() bool {
+		out, err := logs.FilterLogEvents(ctx, &cloudwatchlogs.FilterLogEventsInput{LogGroupName: new("/aws/events/visits")})
+		a.ok(err)
+		return len(out.Events) == 1 && strings.Contains(*out.Events[0].Message, owners[0])
 	})
 	calls := func(who aws.CredentialsProvider) (sum float64) {
 		now := srv.Advance(t, time.Second)
