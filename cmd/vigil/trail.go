@@ -233,8 +233,10 @@ func printable(line string) string {
 func who(r *vigil.Record) string {
 	u := r.UserIdentity
 	switch {
-	case u.Type == "Root":
+	case u.Type == "Root", u.Type == "AWSAccount" && u.PrincipalID == u.AccountID:
 		return "root of " + u.AccountID
+	case u.Type == "AWSAccount": // of which no more is told
+		return u.PrincipalID + " of " + u.AccountID
 	case u.ARN != "":
 		return u.ARN
 	case u.InvokedBy != "":
