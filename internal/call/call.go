@@ -37,7 +37,11 @@ type Call struct {
 	also      []func(vigil.Record) vigil.Record
 }
 
-type pair struct{ name, value string }
+// pair is a member of a JSON object: a text, or an object if it has members.
+type pair struct {
+	name, value string
+	members     []pair
+}
 
 // Account is the caller's account, in which the call happens.
 func (c *Call) Account() string { return c.Principal.Account }
@@ -60,11 +64,22 @@ func (c *Call) Touch(typ string, resource arn.ARN) {
 }
 
 // Note adds a member to the record's additionalEventData. The value must not be secret.
-func (c *Call) Note(name, value string) { c.notes = append(c.notes, pair{name, value}) }
+func (c *Call) Note(name, value string) { c.notes = append(c.notes, pair{name: name, value: value}) }
+
+// NoteObject is Note for an object of texts: names and values in turn, at least one of each.
+func (c *Call) NoteObject(name string, namesAndValues ...string) {
+	var members []pair
+	for member := range slices.Chunk(namesAndValues, 2) {
+		members = append(members, pair{name: member[0], value: member[1]})
+	}
+	c.notes = append(c.notes, pair{name: name, members: members})
+}
 
 // Responded sets a member of the record's responseElements. An operation that says nothing here is
 // recorded with its whole output.
-func (c *Call) Responded(name, value string) { c.response = append(c.response, pair{name, value}) }
+func (c *Call) Responded(name, value string) {
+	c.response = append(c.response, pair{name: name, value: value})
+}
 
 // Effect has fn run in the transaction that records the call. It checks again, in that transaction, all that it depends on:
 // the call is answered and recorded with the error that it returns, and then nothing that it did remains.

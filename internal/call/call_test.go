@@ -96,7 +96,8 @@ func TestNotesAreJSON(t *testing.T) {
 	}
 	c.Note("keyMaterialId", `a"b`)
 	c.Note("customKeyStoreId", "c")
-	if got, want := string(c.AdditionalEventData()), `{"keyMaterialId":"a\"b","customKeyStoreId":"c"}`; got != want {
+	c.NoteObject("recipient", "a", `"1"`, "b", "2")
+	if got, want := string(c.AdditionalEventData()), `{"keyMaterialId":"a\"b","customKeyStoreId":"c","recipient":{"a":"\"1\"","b":"2"}}`; got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

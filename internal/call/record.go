@@ -34,7 +34,7 @@ func (e ServiceEvent) CloudTrail() vigil.Record {
 	const internal = "AWS Internal" // as AWS names itself in such records
 	var details []pair
 	for name, value := range e.Details {
-		details = append(details, pair{name, value})
+		details = append(details, pair{name: name, value: value})
 	}
 	sort.Slice(details, func(i, j int) bool { return details[i].name < details[j].name })
 	return vigil.Record{
@@ -80,6 +80,10 @@ func object(pairs []pair) []byte {
 		}
 		dst, _ = jsontext.AppendQuote(dst, p.name)
 		dst = append(dst, ':')
+		if p.members != nil {
+			dst = append(dst, object(p.members)...)
+			continue
+		}
 		dst, _ = jsontext.AppendQuote(dst, p.value)
 	}
 	return append(dst, '}')
