@@ -15,7 +15,7 @@ import (
 //   - server is the wiring that cmd/vigil and vigiltest share, so that a test runs what an operator runs.
 const lattice = `
 NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
-NONE                                                < wire, query, pattern, httpd
+NONE                                                < wire, query, pattern, httpd, attestation, attestationtest
 arn                                                 < policy
 sigv4                                               < xks
 sigv4, xks                                          < xkstest
@@ -23,7 +23,7 @@ store                                               < sqlite, postgres, seal
 sqlite, postgres                                    < storetest
 store, vigil, clock                                 < journal
 arn, clock, policy, journal, store                  < call
-call, keycrypt, xks                                 < kms
+call, keycrypt, xks, attestation                    < kms
 call                                                < identity, trail, metrics, notify, deliver, alarms
 call, query                                         < logs
 call, pattern                                       < events
@@ -41,6 +41,7 @@ var packages = map[string]string{
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
 	"alarms": "internal/alarms", "events": "internal/events",
 	"journal": "internal/journal", "call": "internal/call", "seal": "internal/seal",
+	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity", "trail": "internal/trail",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
 }
