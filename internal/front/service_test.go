@@ -169,7 +169,7 @@ func (h *house) refusedByKMS() []refusal {
 		h.kms("a grant token", "Encrypt", `{"KeyId":"<KEY>","Plaintext":"<PLAINTEXT>","GrantTokens":["t"]}`, "InvalidGrantTokenException", token),
 		h.kms("a marker that is none", "ListKeys", `{"Marker":"next"}`, "InvalidMarkerException", "The marker is not valid for this request."),
 		h.kms("a recipient of plaintext", "Decrypt", `{"CiphertextBlob":"<BLOB>","EncryptionContext":{"tenant":"7"}`+attested, unbuilt,
-			"Recipient, which encrypts the plaintext for an attested environment, is not supported by this version of Vigil."),
+			"Recipient, which encrypts the plaintext for an attested environment, is not supported by this server: its operator has not said whose attestation it trusts."),
 		h.kms("recorded: a dry run", "Encrypt", `{"KeyId":"<KEY>","Plaintext":"<PLAINTEXT>","DryRun":true}`, "DryRunOperationException",
 			"The request would have succeeded, but the DryRun option is set."),
 		h.kms("a dry run of what would fail", "Encrypt", `{"KeyId":"<DISABLED>","Plaintext":"<PLAINTEXT>","DryRun":true}`, "DisabledException", "<KEYS>/<DISABLED> is disabled."),

@@ -53,6 +53,9 @@ func (q *question) value(condition string) ([]string, bool) {
 	if pair, ok := strings.CutPrefix(name, "encryptioncontext:"); ok {
 		return q.contextValue(pair)
 	}
+	if measured, ok := strings.CutPrefix(name, "recipientattestation:"); ok {
+		return q.a.recipient.measured(measured)
+	}
 	if values, ok := asked(q.a.in, q.a.action, name, q.c); ok {
 		return values, true
 	}

@@ -12,7 +12,8 @@ import (
 
 // GenerateDataKey makes a random data key of 1 to 1024 bytes, and returns it as plaintext and encrypted under a key.
 func (k *KMS) GenerateDataKey(ctx context.Context, c *call.Call, in *kms.GenerateDataKeyInput) (*kms.GenerateDataKeyOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKey").with(in), in.GrantTokens...)
+	to := k.recipient(c, in.Recipient, "the data key")
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKey").with(in).from(to), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -20,8 +21,8 @@ func (k *KMS) GenerateDataKey(ctx context.Context, c *call.Call, in *kms.Generat
 	if err != nil {
 		return nil, err
 	}
-	if in.Recipient != nil {
-		return nil, call.NotBuilt("Recipient, which encrypts the data key for an attested environment,")
+	if err := to.check(); err != nil {
+		return nil, err
 	}
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
@@ -30,11 +31,16 @@ func (k *KMS) GenerateDataKey(ctx context.Context, c *call.Call, in *kms.Generat
 	if err != nil {
 		return nil, err
 	}
+	plaintext, sealed, err := to.seal(plaintext)
+	if err != nil {
+		return nil, err
+	}
 	return &kms.GenerateDataKeyOutput{
-		CiphertextBlob: blob,
-		KeyId:          &key.text,
-		KeyMaterialId:  orNil(key.shownMaterial()),
-		Plaintext:      plaintext,
+		CiphertextBlob:         blob,
+		CiphertextForRecipient: sealed,
+		KeyId:                  &key.text,
+		KeyMaterialId:          orNil(key.shownMaterial()),
+		Plaintext:              plaintext,
 	}, nil
 }
 

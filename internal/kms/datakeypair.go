@@ -13,7 +13,8 @@ import (
 // GenerateDataKeyPair makes a key pair for use outside, and returns its private key (PKCS #8, DER) as plaintext and
 // encrypted under a symmetric key, and its public key (SubjectPublicKeyInfo, DER).
 func (k *KMS) GenerateDataKeyPair(ctx context.Context, c *call.Call, in *kms.GenerateDataKeyPairInput) (*kms.GenerateDataKeyPairOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyPair").with(in), in.GrantTokens...)
+	to := k.recipient(c, in.Recipient, "the private key")
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:GenerateDataKeyPair").with(in).from(to), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -23,8 +24,8 @@ func (k *KMS) GenerateDataKeyPair(ctx context.Context, c *call.Call, in *kms.Gen
 	if err := key.inNoKeyStore(c.Operation); err != nil {
 		return nil, err
 	}
-	if in.Recipient != nil {
-		return nil, call.NotBuilt("Recipient, which encrypts the private key for an attested environment,")
+	if err := to.check(); err != nil {
+		return nil, err
 	}
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
@@ -33,12 +34,17 @@ func (k *KMS) GenerateDataKeyPair(ctx context.Context, c *call.Call, in *kms.Gen
 	if err != nil {
 		return nil, err
 	}
+	private, sealed, err := to.seal(pair.private)
+	if err != nil {
+		return nil, err
+	}
 	return &kms.GenerateDataKeyPairOutput{
+		CiphertextForRecipient:   sealed,
 		KeyId:                    &key.text,
 		KeyMaterialId:            new(key.current.ID()),
 		KeyPairSpec:              in.KeyPairSpec,
 		PrivateKeyCiphertextBlob: pair.encrypted,
-		PrivateKeyPlaintext:      pair.private,
+		PrivateKeyPlaintext:      private,
 		PublicKey:                pair.public,
 	}, nil
 }

@@ -20,12 +20,13 @@ import (
 func (k *KMS) Decrypt(ctx context.Context, c *call.Call, in *kms.DecryptInput) (*kms.DecryptOutput, error) {
 	in.EncryptionAlgorithm = orSymmetric(in.EncryptionAlgorithm)
 	s := source{in.CiphertextBlob, in.KeyId, "keyId", in.EncryptionAlgorithm, in.EncryptionContext, in.DryRun, in.DryRunModifiers}
-	key, err := k.sourceKey(ctx, c, s, use("kms:Decrypt").with(in), in.GrantTokens...)
+	to := k.recipient(c, in.Recipient, "the plaintext")
+	key, err := k.sourceKey(ctx, c, s, use("kms:Decrypt").with(in).from(to), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
-	if in.Recipient != nil {
-		return nil, call.NotBuilt("Recipient, which encrypts the plaintext for an attested environment,")
+	if err := to.check(); err != nil {
+		return nil, err
 	}
 	plaintext, material, err := key.open(ctx, c, s)
 	if err != nil {
@@ -34,12 +35,17 @@ func (k *KMS) Decrypt(ctx context.Context, c *call.Call, in *kms.DecryptInput) (
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
+	plaintext, sealed, err := to.seal(plaintext)
+	if err != nil {
+		return nil, err
+	}
 	noteMaterial(c, "keyMaterialId", material)
 	return &kms.DecryptOutput{
-		EncryptionAlgorithm: in.EncryptionAlgorithm,
-		KeyId:               &key.text,
-		KeyMaterialId:       orNil(material),
-		Plaintext:           plaintext,
+		CiphertextForRecipient: sealed,
+		EncryptionAlgorithm:    in.EncryptionAlgorithm,
+		KeyId:                  &key.text,
+		KeyMaterialId:          orNil(material),
+		Plaintext:              plaintext,
 	}, nil
 }
 

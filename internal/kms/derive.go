@@ -13,7 +13,8 @@ import (
 
 // DeriveSharedSecret agrees with the owner of a public key, of the same curve as the key, on a secret.
 func (k *KMS) DeriveSharedSecret(ctx context.Context, c *call.Call, in *kms.DeriveSharedSecretInput) (*kms.DeriveSharedSecretOutput, error) {
-	key, err := k.authorize(ctx, c, in.KeyId, use("kms:DeriveSharedSecret").with(in), in.GrantTokens...)
+	to := k.recipient(c, in.Recipient, "the shared secret")
+	key, err := k.authorize(ctx, c, in.KeyId, use("kms:DeriveSharedSecret").with(in).from(to), in.GrantTokens...)
 	if err != nil {
 		return nil, err
 	}
@@ -21,8 +22,8 @@ func (k *KMS) DeriveSharedSecret(ctx context.Context, c *call.Call, in *kms.Deri
 	if err != nil {
 		return nil, err
 	}
-	if in.Recipient != nil {
-		return nil, call.NotBuilt("Recipient, which encrypts the shared secret for an attested environment,")
+	if err := to.check(); err != nil {
+		return nil, err
 	}
 	secret, err := key.current.Agree(in.PublicKey)
 	if errors.Is(err, keycrypt.ErrPublicKey) {
@@ -34,10 +35,15 @@ func (k *KMS) DeriveSharedSecret(ctx context.Context, c *call.Call, in *kms.Deri
 	if err := dryRun(in.DryRun); err != nil {
 		return nil, err
 	}
+	secret, sealed, err := to.seal(secret)
+	if err != nil {
+		return nil, err
+	}
 	return &kms.DeriveSharedSecretOutput{
-		KeyAgreementAlgorithm: in.KeyAgreementAlgorithm,
-		KeyId:                 &key.text,
-		KeyOrigin:             key.origin,
-		SharedSecret:          secret,
+		CiphertextForRecipient: sealed,
+		KeyAgreementAlgorithm:  in.KeyAgreementAlgorithm,
+		KeyId:                  &key.text,
+		KeyOrigin:              key.origin,
+		SharedSecret:           secret,
 	}, nil
 }

@@ -24,6 +24,8 @@ import (
 	"vigil/internal/clock"
 	"vigil/internal/journal"
 	"vigil/internal/kms"
+	"vigil/internal/kms/attestation"
+	"vigil/internal/kms/attestation/attestationtest"
 	"vigil/internal/store"
 	"vigil/internal/store/sqlite"
 )
@@ -41,6 +43,16 @@ type house struct {
 
 // principals are those of the house that is opened next: all, unless openWith says otherwise.
 var principals kms.Principals
+
+// openTrusting opens the service with trust in an enclave's root.
+func openTrusting(t testing.TB, e *attestationtest.Enclave) *house {
+	t.Helper()
+	trust, err := attestation.ParseRoots(e.RootPEM())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return openIn(t, place(t), clock.NewMovable(0), func(config *kms.Config) { config.Attestation = trust })
+}
 
 func openWith(t testing.TB, known kms.Principals) *house {
 	principals = known

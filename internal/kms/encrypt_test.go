@@ -148,7 +148,7 @@ func TestDecryptRefuses(t *testing.T) {
 		{"grant token", "InvalidGrantTokenException", "The grant token is not valid.",
 			awskms.DecryptInput{CiphertextBlob: blob, EncryptionContext: context, GrantTokens: []string{"token"}}},
 		{"recipient", "UnsupportedOperationException",
-			"Recipient, which encrypts the plaintext for an attested environment, is not supported by this version of Vigil.",
+			"Recipient, which encrypts the plaintext for an attested environment, is not supported by this server: its operator has not said whose attestation it trusts.",
 			awskms.DecryptInput{CiphertextBlob: blob, EncryptionContext: context, Recipient: &types.RecipientInfo{}}},
 		{"dry run", "DryRunOperationException", wouldSucceed,
 			awskms.DecryptInput{CiphertextBlob: blob, EncryptionContext: context, DryRun: new(true)}},

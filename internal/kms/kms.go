@@ -13,6 +13,7 @@
 //   - background.go   what happens to keys when its time has come
 //   - encrypt.go, decrypt.go, datakey.go, mac.go, random.go   what symmetric keys are for
 //   - sign.go, publickey.go, publicencrypt.go, derive.go, encapsulate.go, datakeypair.go   what key pairs are for
+//   - recipient.go   results that are for an attested environment only
 //   - algorithms.go   which key does which of it, with which algorithms
 //   - keystore.go, externalkey.go   external key stores, and keys in them
 //
@@ -29,6 +30,7 @@ import (
 	"vigil/internal/call"
 	"vigil/internal/clock"
 	"vigil/internal/journal"
+	"vigil/internal/kms/attestation"
 	"vigil/internal/kms/xks"
 	"vigil/internal/store"
 )
@@ -44,7 +46,9 @@ type Config struct {
 	LastUse func(ctx context.Context, keyARN string) (Usage, bool, error)
 	// Principals knows the users and roles that policies and grants may name. Without it, all are taken for existing.
 	Principals Principals
-	Log        *slog.Logger
+	// Attestation is whose attestation documents are trusted. Without it, a request with a Recipient is refused.
+	Attestation *attestation.Trust
+	Log         *slog.Logger
 
 	// Proxies is how the proxies of external key stores are reached.
 	Proxies xks.Options
@@ -90,6 +94,7 @@ type KMS struct {
 	log      *slog.Logger
 
 	principals Principals
+	trust      *attestation.Trust // or nil
 
 	keys      *cache[keyRef, *key]
 	grants    *cache[granteeRef, []*grant]
@@ -121,6 +126,7 @@ func New(ctx context.Context, config Config) (*KMS, error) {
 		lastUse:    config.LastUse,
 		log:        config.Log,
 		principals: config.Principals,
+		trust:      config.Attestation,
 		keys:       newCache[keyRef, *key](maxCachedKeys),
 		grants:     newCache[granteeRef, []*grant](maxCachedGrants),
 		aliases:    newCache[aliasRef, string](maxCachedAliases),
@@ -146,11 +152,11 @@ func (k *KMS) Service() call.Service {
 			call.Op("CreateGrant", k.CreateGrant),
 			call.Op("CreateKey", k.CreateKey),
 			call.Read("Decapsulate", k.Decapsulate),
-			call.Read("Decrypt", k.Decrypt),
+			call.Read("Decrypt", k.Decrypt).Without("Recipient"),
 			call.Op("DeleteAlias", k.DeleteAlias),
 			call.Op("DeleteCustomKeyStore", k.DeleteCustomKeyStore),
 			call.Op("DeleteImportedKeyMaterial", k.DeleteImportedKeyMaterial),
-			call.Read("DeriveSharedSecret", k.DeriveSharedSecret),
+			call.Read("DeriveSharedSecret", k.DeriveSharedSecret).Without("Recipient"),
 			call.Read("DescribeCustomKeyStores", k.DescribeCustomKeyStores),
 			call.Read("DescribeKey", k.DescribeKey),
 			call.Op("DisableKey", k.DisableKey),
@@ -160,12 +166,12 @@ func (k *KMS) Service() call.Service {
 			call.Op("EnableKeyRotation", k.EnableKeyRotation),
 			call.Read("Encapsulate", k.Encapsulate),
 			call.Read("Encrypt", k.Encrypt),
-			call.Read("GenerateDataKey", k.GenerateDataKey),
-			call.Read("GenerateDataKeyPair", k.GenerateDataKeyPair),
+			call.Read("GenerateDataKey", k.GenerateDataKey).Without("Recipient"),
+			call.Read("GenerateDataKeyPair", k.GenerateDataKeyPair).Without("Recipient"),
 			call.Read("GenerateDataKeyPairWithoutPlaintext", k.GenerateDataKeyPairWithoutPlaintext),
 			call.Read("GenerateDataKeyWithoutPlaintext", k.GenerateDataKeyWithoutPlaintext),
 			call.Read("GenerateMac", k.GenerateMac),
-			call.Read("GenerateRandom", k.GenerateRandom).Without("NumberOfBytes"),
+			call.Read("GenerateRandom", k.GenerateRandom).Without("NumberOfBytes", "Recipient"),
 			call.Read("GetKeyLastUsage", k.GetKeyLastUsage),
 			call.Read("GetKeyPolicy", k.GetKeyPolicy),
 			call.Read("GetKeyRotationStatus", k.GetKeyRotationStatus),

@@ -50,7 +50,7 @@ func TestKeyPairOperationsRefuse(t *testing.T) {
 		{"DeriveSharedSecret", "dry run of what fails", "ValidationException", "",
 			&awskms.DeriveSharedSecretInput{KeyId: agree.KeyId, KeyAgreementAlgorithm: "ECDH", PublicKey: off, DryRun: new(true)}},
 		{"DeriveSharedSecret", "recipient", "UnsupportedOperationException",
-			"Recipient, which encrypts the shared secret for an attested environment, is not supported by this version of Vigil.",
+			"Recipient, which encrypts the shared secret for an attested environment, is not supported by this server: its operator has not said whose attestation it trusts.",
 			&awskms.DeriveSharedSecretInput{KeyId: agree.KeyId, KeyAgreementAlgorithm: "ECDH", PublicKey: own, Recipient: &types.RecipientInfo{}}},
 		{"Encapsulate", "RSA key", "InvalidKeyUsageException",
 			*rsaKey.Arn + " key usage is ENCRYPT_DECRYPT which is not valid for Encapsulate.",
@@ -83,7 +83,7 @@ func TestKeyPairOperationsRefuse(t *testing.T) {
 		{"GenerateDataKeyPairWithoutPlaintext", "dry run", "DryRunOperationException", wouldSucceed,
 			&awskms.GenerateDataKeyPairWithoutPlaintextInput{KeyId: sym.KeyId, KeyPairSpec: "RSA_4096", DryRun: new(true)}},
 		{"GenerateDataKeyPair", "recipient", "UnsupportedOperationException",
-			"Recipient, which encrypts the private key for an attested environment, is not supported by this version of Vigil.",
+			"Recipient, which encrypts the private key for an attested environment, is not supported by this server: its operator has not said whose attestation it trusts.",
 			&awskms.GenerateDataKeyPairInput{KeyId: sym.KeyId, KeyPairSpec: "RSA_2048", Recipient: &types.RecipientInfo{}}},
 	} {
 		refused(t, v.op+", "+v.name, h.try(alice, v.op, v.in), v.code, v.message)

@@ -11,7 +11,8 @@ import (
 
 // GenerateRandom returns 1 to 1024 random bytes. It uses no key.
 func (k *KMS) GenerateRandom(ctx context.Context, c *call.Call, in *kms.GenerateRandomInput) (*kms.GenerateRandomOutput, error) {
-	if err := allowAny(c, "kms:GenerateRandom", in); err != nil {
+	to := k.recipient(c, in.Recipient, "the bytes")
+	if err := allowAnyAccess(c, access{action: "kms:GenerateRandom"}.with(in).from(to)); err != nil {
 		return nil, err
 	}
 	switch {
@@ -22,8 +23,13 @@ func (k *KMS) GenerateRandom(ctx context.Context, c *call.Call, in *kms.Generate
 			return nil, err
 		}
 		return nil, call.Errorf("UnsupportedOperationException", "An external key store is not valid for GenerateRandom.")
-	case in.Recipient != nil:
-		return nil, call.NotBuilt("Recipient, which encrypts the bytes for an attested environment,")
 	}
-	return &kms.GenerateRandomOutput{Plaintext: keycrypt.Random(int(*in.NumberOfBytes))}, nil
+	if err := to.check(); err != nil {
+		return nil, err
+	}
+	random, sealed, err := to.seal(keycrypt.Random(int(*in.NumberOfBytes)))
+	if err != nil {
+		return nil, err
+	}
+	return &kms.GenerateRandomOutput{CiphertextForRecipient: sealed, Plaintext: random}, nil
 }

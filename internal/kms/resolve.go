@@ -19,12 +19,19 @@ type access struct {
 	crossAccount bool   // a key of another account can be used
 	aliases      bool   // the key can be named by its alias
 	in           any    // the operation's input, from which conditions are answered; may be nil
+	recipient    *recipient
 }
 
 // with gives the operation's input, a pointer, for the conditions of policies and the constraints of grants. It is looked
 // at when one of them asks.
 func (a access) with(in any) access {
 	a.in = in
+	return a
+}
+
+// from gives the attested environment that asks, or nil, for the conditions of policies.
+func (a access) from(r *recipient) access {
+	a.recipient = r
 	return a
 }
 
@@ -127,8 +134,11 @@ func hideOr(c *call.Call, a access, what arn.ARN, notFound error) error {
 
 // allowAny asks for a permission that is not about a key, such as kms:ListKeys. In is the operation's input.
 func allowAny(c *call.Call, action string, in any) error {
-	a := access{action: action}.with(in)
-	return c.Allow(action, policy.Resource{ARN: "*", Account: c.Account()}, conditionsOf(c, a))
+	return allowAnyAccess(c, access{action: action}.with(in))
+}
+
+func allowAnyAccess(c *call.Call, a access) error {
+	return c.Allow(a.action, policy.Resource{ARN: "*", Account: c.Account()}, conditionsOf(c, a))
 }
 
 // load is a key from the cache, or else from the database. Its error is store.ErrNoRows when there is none.

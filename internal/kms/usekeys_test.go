@@ -86,7 +86,7 @@ func TestGenerateDataKeyRefuses(t *testing.T) {
 	err := h.try(alice, "GenerateDataKey",
 		&awskms.GenerateDataKeyInput{KeyId: m.KeyId, KeySpec: "AES_256", Recipient: &types.RecipientInfo{}})
 	refused(t, "recipient", err, "UnsupportedOperationException",
-		"Recipient, which encrypts the data key for an attested environment, is not supported by this version of Vigil.")
+		"Recipient, which encrypts the data key for an attested environment, is not supported by this server: its operator has not said whose attestation it trusts.")
 }
 
 func TestMacs(t *testing.T) {
@@ -179,7 +179,7 @@ func TestGenerateRandom(t *testing.T) {
 			t.Errorf("GenerateRandom touches %v", touched(c))
 		}
 	}
-	if got := h.ops["GenerateRandom"].Unrecorded; fmt.Sprint(got) != "[NumberOfBytes]" {
+	if got := h.ops["GenerateRandom"].Unrecorded; fmt.Sprint(got) != "[NumberOfBytes Recipient]" {
 		t.Errorf("left out of the record: %v", got)
 	}
 	for _, v := range []struct {
@@ -190,7 +190,7 @@ func TestGenerateRandom(t *testing.T) {
 		{"CustomKeyStoreNotFoundException", "The custom key store cks-1234567890abcdef0 does not exist.",
 			awskms.GenerateRandomInput{NumberOfBytes: new(int32(1)), CustomKeyStoreId: new("cks-1234567890abcdef0")}},
 		{"UnsupportedOperationException",
-			"Recipient, which encrypts the bytes for an attested environment, is not supported by this version of Vigil.",
+			"Recipient, which encrypts the bytes for an attested environment, is not supported by this server: its operator has not said whose attestation it trusts.",
 			awskms.GenerateRandomInput{NumberOfBytes: new(int32(1)), Recipient: &types.RecipientInfo{}}},
 	} {
 		err := h.try(alice, "GenerateRandom", &v.in)
