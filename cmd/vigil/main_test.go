@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
+	"encoding/pem"
 	"fmt"
 	"maps"
 	"net/http"
@@ -18,6 +20,7 @@ import (
 
 	"github.com/rogpeppe/go-internal/testscript"
 
+	"vigil/internal/kms/attestation/attestationtest"
 	"vigil/internal/server"
 	"vigil/internal/store/storetest"
 )
@@ -71,6 +74,7 @@ func scripts(t *testing.T, p testscript.Params, more func(*testscript.Env)) test
 		"keep":       cmdKeep,
 		"eventually": cmdEventually,
 		"shape":      cmdShape,
+		"enclave":    enclave(t),
 	}
 	return p
 }
@@ -91,6 +95,18 @@ func haveClient(cond string) (bool, error) {
 		return false, fmt.Errorf("%s is missing: %w", name, err)
 	}
 	return err == nil, nil
+}
+
+// enclave makes the root certificate, the private key and an attestation document of an enclave: enclave ROOT KEY DOCUMENT.
+func enclave(t *testing.T) func(*testscript.TestScript, bool, []string) {
+	return func(ts *testscript.TestScript, _ bool, args []string) {
+		e := attestationtest.New(t, time.Now())
+		key, err := x509.MarshalPKCS8PrivateKey(e.Key)
+		ts.Check(err)
+		for i, data := range [][]byte{e.RootPEM(), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: key}), e.Document(t, time.Now())} {
+			ts.Check(os.WriteFile(ts.MkAbs(args[i]), data, 0o600))
+		}
+	}
 }
 
 // cmdReady waits until the server on a data directory is ready, and has AWS's clients use it: ready DIR.

@@ -28,6 +28,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.Var((*functions)(&cfg.Functions), "function", "where to invoke a function, `ARN=URL`, that is a rule's target; may be given again")
 	fs.DurationVar(&cfg.Proxies.Timeout, "xks-timeout", xks.DefaultTimeout, "how long the proxy of an external key store has for an answer, a `DURATION`")
 	fs.StringVar(&cfg.ProxyCA, "xks-ca", "", "a `FILE` of certificate authorities, in PEM form, that may vouch for such proxies besides the system's")
+	fs.StringVar(&cfg.NitroRoot, "nitro-root", "", "a `FILE` with the root certificates of Nitro attestation documents to trust, in PEM form")
 	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
 	fs.StringVar(&cfg.SMTPRelay, "smtp-relay", "", "hand mail to a relay, `URL` like smtp://relay.example.com:25?from=vigil@example.com")
 	fs.BoolVar(&cfg.TestClock, "test-clock", false, "let \"vigil clock advance\" move the clock; for tests")

@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -28,6 +29,7 @@ import (
 	"vigil/internal/identity"
 	"vigil/internal/journal"
 	"vigil/internal/kms"
+	"vigil/internal/kms/attestation"
 	"vigil/internal/kms/xks"
 	"vigil/internal/logs"
 	"vigil/internal/metrics"
@@ -56,6 +58,7 @@ type Config struct {
 
 	AllowLocalTargets bool   // deliver to endpoints on loopback and link-local addresses too
 	SMTPRelay         string // smtp://host:port?from=address; empty for no mail
+	NitroRoot         string // a PEM file with the roots of attestation documents that are trusted; empty to trust none
 	PublicURL         string // what subscribers elsewhere reach the server by; empty for the address that it listens on
 
 	Functions map[string]string // the invoke URLs of functions that rules may have as targets, by ARN
@@ -82,6 +85,7 @@ type Server struct {
 	movable  *clock.Movable // nil without a test clock
 	identity *identity.Identity
 	kms      *kms.KMS
+	trust    *attestation.Trust // nil without NitroRoot
 	trail    *trail.Trail
 	logs     *logs.Logs
 	metrics  *metrics.Metrics
@@ -187,6 +191,11 @@ func (s *Server) openData(context.Context) error {
 	if err := checkListen(s.cfg); err != nil {
 		return err
 	}
+	trust, err := nitroRoots(s.cfg.NitroRoot)
+	if err != nil {
+		return err
+	}
+	s.trust = trust
 	files, err := openDataDir(s.cfg.Data)
 	if err != nil {
 		return err
@@ -260,7 +269,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	s.kms, err = kms.New(ctx, kms.Config{
 		DB: s.main, Clock: s.clock, Material: root.For("kms key material"), Journal: s.journal, Log: s.log,
 		LastUse: s.lastUse, Principals: kms.Principals{UniqueID: s.identity.UniqueID, ARN: s.identity.ARN},
-		Proxies: proxies, PutMetrics: s.putKeyStoreMetrics,
+		Proxies: proxies, PutMetrics: s.putKeyStoreMetrics, Attestation: s.trust,
 	})
 	if err != nil {
 		return err
@@ -375,6 +384,22 @@ func checkListen(cfg Config) error {
 		return nil
 	}
 	return fmt.Errorf("plain HTTP is only served on loopback: to listen on %s, give --tls-cert and --tls-key, or --insecure-http if something in front of Vigil does TLS", cfg.Listen)
+}
+
+// nitroRoots is whose attestation documents the operator trusts, or nil.
+func nitroRoots(file string) (*attestation.Trust, error) {
+	if file == "" {
+		return nil, nil
+	}
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("--nitro-root: %w", err)
+	}
+	trust, err := attestation.ParseRoots(text)
+	if err != nil {
+		return nil, fmt.Errorf("--nitro-root %s: %w", file, err)
+	}
+	return trust, nil
 }
 
 func isLoopback(host string) bool {
