@@ -22,6 +22,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"vigil"
+	"vigil/internal/arn"
 	"vigil/internal/server"
 )
 
@@ -229,14 +230,24 @@ func printable(line string) string {
 	return b.String()
 }
 
-// who is a record's caller, shortly.
+// who is a record's caller, shortly, and the service that called for it.
 func who(r *vigil.Record) string {
-	u := r.UserIdentity
+	caller := callerOf(r.UserIdentity)
+	if by := r.UserIdentity.InvokedBy; by != "" && by != caller {
+		caller += " by " + by
+	}
+	return caller
+}
+
+func callerOf(u vigil.UserIdentity) string {
+	a, err := arn.Parse(u.ARN)
 	switch {
 	case u.Type == "Root", u.Type == "AWSAccount" && u.PrincipalID == u.AccountID:
 		return "root of " + u.AccountID
 	case u.Type == "AWSAccount": // of which no more is told
 		return u.PrincipalID + " of " + u.AccountID
+	case err == nil: // user/alice, assumed-role/deploy/session
+		return a.Resource + " of " + a.Account
 	case u.ARN != "":
 		return u.ARN
 	case u.InvokedBy != "":
