@@ -33,8 +33,8 @@ type Config struct {
 	Clock clock.Clock
 	// Query computes a statistic of each period that has data, oldest first. Periods begin at Start.
 	Query func(ctx context.Context, account, region string, q Query) ([]Point, error)
-	// Act does an action of an alarm in the transaction of the transition. If it fails, the history says so, and the transition stands.
-	Act func(tx store.Tx, account, region, action, subject, message string) error
+	// Act does an action of an alarm, which is given by its ARN, in the transaction of the transition. If it fails, the history says so, and the transition stands.
+	Act func(tx store.Tx, alarm, action, subject, message string) error
 	// Emit sends an EventBridge event in the transaction of the transition.
 	Emit func(tx store.Tx, account, region string, event []byte) error
 	Log  *slog.Logger
@@ -76,7 +76,7 @@ func New(ctx context.Context, config Config) (*Alarms, error) {
 		config.Log = slog.New(slog.DiscardHandler)
 	}
 	if config.Act == nil {
-		config.Act = func(store.Tx, string, string, string, string, string) error {
+		config.Act = func(store.Tx, string, string, string, string) error {
 			return errors.New("this server does no actions")
 		}
 	}

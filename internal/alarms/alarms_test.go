@@ -73,7 +73,7 @@ func open(t testing.TB, place string, clk *clock.Movable) *house {
 		t.Fatal(err)
 	}
 	h.alarms, err = alarms.New(ctx, alarms.Config{DB: main, Watch: h.watch, Clock: clk, Query: h.query,
-		Act: func(tx store.Tx, _, _, action, subject, message string) error {
+		Act: func(tx store.Tx, _, action, subject, message string) error {
 			if strings.HasSuffix(action, ":gone") {
 				return errors.New("no such topic")
 			}

@@ -102,7 +102,7 @@ func (a *Alarms) write(tx store.Tx, one *alarm, s *state) error {
 // act does an action and notes how it went. An action that fails leaves nothing behind but its history item.
 func (a *Alarms) act(tx store.Tx, t transition, action string) error {
 	one, message := t.alarm, string(t.message())
-	failed := tx.Savepoint(func(tx store.Tx) error { return a.Act(tx, one.account, one.region, action, t.subject(), message) })
+	failed := tx.Savepoint(func(tx store.Tx) error { return a.Act(tx, one.arn(), action, t.subject(), message) })
 	result, summary := "Succeeded", "Successfully executed action "+action
 	data := map[string]any{"notificationResource": action, "stateUpdateTimestamp": t.new.updated, "publishedMessage": message}
 	if failed != nil {

@@ -117,14 +117,24 @@ func (c *Call) AlsoRecords(own vigil.Record) []vigil.Record {
 	return records
 }
 
+// Recipient is the account that has the call's own record: the caller's, or, as a service is of none, that of the resource for which it calls.
+func (c *Call) Recipient() string {
+	if account := c.Principal.Account; account != "" || c.Principal.SourceARN == "" {
+		return account
+	}
+	source, _ := arn.Parse(c.Principal.SourceARN)
+	return source.Account
+}
+
 // Owners are the other accounts whose resources the call touched, once something allowed it to: who may not even know whether
 // there is such an account or such a resource has no owner to tell.
 func (c *Call) Owners() (owners []string) {
 	if !c.allowed {
 		return nil
 	}
+	recipient := c.Recipient()
 	for _, r := range c.resources {
-		if r.AccountID != c.Principal.Account && r.AccountID != "" && !slices.Contains(owners, r.AccountID) {
+		if r.AccountID != recipient && r.AccountID != "" && !slices.Contains(owners, r.AccountID) {
 			owners = append(owners, r.AccountID)
 		}
 	}

@@ -49,6 +49,9 @@ type Config struct {
 	// Connect gives the credentials of the connection that a delivery names. It is asked at each attempt. Its error, which is shown and
 	// so holds no secret, gives the delivery up; so does its absence.
 	Connect func(connection string) (Credentials, error)
+	// Open decrypts the body of a delivery that has a Key, outside any transaction. Its error, which is shown and so holds no secret, fails
+	// the attempt as an endpoint that does not answer would; so does its absence.
+	Open func(ctx context.Context, key, body []byte) ([]byte, error)
 	// Operator is the account whose root user sees the dead letters of all accounts. It may be nil.
 	Operator func() string
 	// Dead is told of a delivery that is given up, in the transaction in which it becomes a dead letter. It may be nil.
@@ -88,6 +91,9 @@ type Delivery struct {
 	Subject string
 
 	Body []byte
+	// Key says that Body is encrypted, and with what, in terms of Config.Open, which is asked at each attempt. It is nil for one that is not.
+	// The Body of a mail that is encrypted is still its text when it is decrypted.
+	Key []byte
 
 	// Secret says that the URL, a header or the body holds a secret, such as an API key: the request is stored encrypted,
 	// and it is never shown.

@@ -42,16 +42,37 @@ func (o *Outbox) try(ctx context.Context, s *stored) result {
 	begun := time.Now()
 	timed, cancel := context.WithTimeout(ctx, s.Timeout)
 	defer cancel()
-	var f *failure
-	switch s.Kind {
-	case HTTP:
-		f = o.post(timed, s)
-	case SMTP:
-		f = o.mail(timed, s)
-	default:
-		f = &failure{code: codeParameter, message: "there is no such kind of delivery", final: true}
+	f := o.decrypt(timed, s)
+	if f == nil {
+		f = o.attempt(timed, s)
 	}
 	return result{stored: s, failure: f, took: time.Since(begun), abandoned: f != nil && ctx.Err() != nil}
+}
+
+func (o *Outbox) attempt(ctx context.Context, s *stored) *failure {
+	switch s.Kind {
+	case HTTP:
+		return o.post(ctx, s)
+	case SMTP:
+		return o.mail(ctx, s)
+	}
+	return &failure{code: codeParameter, message: "there is no such kind of delivery", final: true}
+}
+
+// decrypt decrypts the body, if it is encrypted with a key of its sender's. A key that cannot be used may be usable later.
+func (o *Outbox) decrypt(ctx context.Context, s *stored) *failure {
+	if len(s.Key) == 0 {
+		return nil
+	}
+	if o.config.Open == nil {
+		return &failure{code: codeInternal, message: "the body is encrypted and cannot be decrypted"}
+	}
+	body, err := o.config.Open(ctx, s.Key, s.body)
+	if err != nil {
+		return &failure{code: codeNotAllowed, message: "the body cannot be decrypted: " + err.Error()}
+	}
+	s.body = body
+	return nil
 }
 
 // settleAll writes down what became of attempts, as many at a time as have ended, until results is closed. It gives up, with the

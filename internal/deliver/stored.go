@@ -17,6 +17,7 @@ type request struct {
 	To         string            `json:"to,omitempty"`
 	Subject    string            `json:"subject,omitempty"`
 	Connection string            `json:"connection,omitempty"`
+	Key        []byte            `json:"key,omitempty"`
 	Timeout    time.Duration     `json:"timeout"` // nanoseconds
 	Policy     Policy            `json:"policy"`
 }
@@ -40,7 +41,7 @@ func (o *Outbox) pack(d *Delivery) (packed, body []byte, err error) {
 	if timeout <= 0 {
 		timeout = defaultTimeout
 	}
-	packed, err = json.Marshal(request{d.Kind, d.Method, d.URL, d.Header, d.To, d.Subject, d.Connection, timeout, d.Policy.withDefaults()})
+	packed, err = json.Marshal(request{d.Kind, d.Method, d.URL, d.Header, d.To, d.Subject, d.Connection, d.Key, timeout, d.Policy.withDefaults()})
 	if err != nil {
 		return nil, nil, fmt.Errorf("deliver: %w", err)
 	}

@@ -40,8 +40,8 @@ type Config struct {
 
 	// PutLogs puts events into a stream of a log group (arn:…:log-group:NAME), which it makes if there is none.
 	PutLogs func(tx store.Tx, group arn.ARN, stream string, events []LogEvent) error
-	// Publish sends a message to a topic.
-	Publish func(tx store.Tx, topic arn.ARN, message string, cause Cause) error
+	// Publish sends a message to a topic, for a rule.
+	Publish func(tx store.Tx, rule, topic arn.ARN, message string, cause Cause) error
 	// Enqueue writes a request to an HTTP endpoint down.
 	Enqueue func(tx store.Tx, d Delivery) error
 

@@ -103,7 +103,7 @@ func openAt(t testing.TB, place string, clk *clock.Movable, configure ...func(*e
 			}
 			return l.Ingest(tx, logs.LogGroupID{Account: group.Account, Region: group.Region, Name: strings.TrimPrefix(group.Resource, "log-group:")}, stream, list)
 		},
-		Publish: func(tx store.Tx, topic arn.ARN, message string, _ events.Cause) error { return send(tx, message) },
+		Publish: func(tx store.Tx, _, topic arn.ARN, message string, _ events.Cause) error { return send(tx, message) },
 		Enqueue: func(tx store.Tx, d events.Delivery) error {
 			return send(tx, fmt.Sprintf("%s retries=%d age=%s %s", d.URL, d.MaxRetries, d.MaxAge, d.Body))
 		},

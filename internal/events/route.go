@@ -136,7 +136,7 @@ func (r *round) handOver(rule *rule, t *target, p *passing) error {
 		if r.config.Publish == nil {
 			return ErrNoTarget
 		}
-		return r.config.Publish(r.tx, t.arn, string(input), next)
+		return r.config.Publish(r.tx, rule.ref.arn(), t.arn, string(input), next)
 	case function:
 		return r.invoke(rule, t, input, next)
 	case apiDestination:

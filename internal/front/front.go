@@ -158,13 +158,18 @@ func (d *Door) perform(ctx context.Context, c *call.Call, req *request, s *scrat
 	if err := op.wire.Validate(in); err != nil {
 		return nil, nil, decodeError(err)
 	}
+	out, err = d.do(ctx, c, req, in)
+	return in, out, err
+}
+
+// do calls the operation. One that panics is a failure of the server's own.
+func (d *Door) do(ctx context.Context, c *call.Call, req *request, in any) (out any, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			out, err = nil, fmt.Errorf("%s:%s panicked: %v\n%s", c.Service, c.Operation, p, debug.Stack())
 		}
 	}()
-	out, err = op.Do(ctx, c, in)
-	return in, out, err
+	return req.operation.Do(ctx, c, in)
 }
 
 // commit makes the call's effect and its record durable. It returns what the client is told: err, or the effect's

@@ -30,7 +30,7 @@ func recordOf(c *call.Call, req *request, in, out any, e *call.Error) vigil.Reco
 		Resources:           c.Resources(),
 		EventType:           vigil.AwsAPICall,
 		ManagementEvent:     true,
-		RecipientAccountID:  c.Account(),
+		RecipientAccountID:  c.Recipient(),
 		EventCategory:       "Management",
 		TLSDetails:          c.TLS,
 	}

@@ -45,13 +45,16 @@ func (n *Notify) write(tx store.Tx, l letter) error {
 	if _, err := tx.Exec(`INSERT INTO notify_letter (seq, letter) VALUES ($1, $2)`, last+1, wrapped); err != nil {
 		return err
 	}
-	tx.OnCommit(func() {
-		select {
-		case n.written <- struct{}{}:
-		default:
-		}
-	})
+	tx.OnCommit(n.wake)
 	return nil
+}
+
+// wake has Run look at what there is to do.
+func (n *Notify) wake() {
+	select {
+	case n.written <- struct{}{}:
+	default:
+	}
 }
 
 const (
@@ -60,10 +63,14 @@ const (
 	retryAfterFailure = time.Second
 )
 
-// Run takes letters to the outbox, and forgets subscriptions whose tokens have expired unused, until ctx is done.
+// Run takes letters to the outbox, and messages of encrypted topics that were held, and forgets subscriptions whose tokens have expired unused, until ctx is done.
 func (n *Notify) Run(ctx context.Context) error {
 	for {
 		err := n.send(ctx)
+		var held time.Time
+		if err == nil {
+			held, err = n.sendHeld(ctx)
+		}
 		if err == nil {
 			err = n.forgetExpired(ctx)
 		}
@@ -73,12 +80,15 @@ func (n *Notify) Run(ctx context.Context) error {
 		case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFenced):
 			return err
 		}
-		wait := forgetEvery
-		if err != nil {
-			n.log.Error("Subscribers could not be asked; trying again.", "error", err)
-			wait = retryAfterFailure
+		until := n.clock.Now().Add(forgetEvery)
+		switch {
+		case err != nil:
+			n.log.Error("Subscribers could not be asked, or sent what was held; trying again.", "error", err)
+			until = n.clock.Now().Add(retryAfterFailure)
+		case !held.IsZero() && held.Before(until):
+			until = held
 		}
-		n.sleep(ctx, n.clock.Now().Add(wait))
+		n.sleep(ctx, until)
 	}
 }
 

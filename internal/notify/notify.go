@@ -5,6 +5,7 @@
 // delivery for each confirmed subscription, in one transaction of the database of the outbox, which then takes care of it.
 //
 //   - topic.go, subscription.go, confirm.go, attributes.go, tags.go, list.go   the life of topics and subscriptions
+//   - encrypt.go   encrypted topics; held.go what waits to be encrypted
 //   - publish.go   what a message may be; message.go what a subscriber gets; signer.go who vouches for it
 //   - letter.go    how a subscriber is asked to confirm; link.go how it does so without a signature
 //   - retry.go     delivery policies
@@ -29,7 +30,7 @@ import (
 	"vigil/internal/store"
 )
 
-// Config is what Notify needs. All of it is required but Mail and Log.
+// Config is what Notify needs. All of it is required but UseKey, ManagedKey, Mail and Log.
 type Config struct {
 	DB      store.DB // of the configuration
 	Watch   store.DB // of the outbox
@@ -41,6 +42,10 @@ type Config struct {
 	Enqueue func(store.Tx, Delivery) error
 	// Endpoint is the URL at which subscribers reach this server, without a slash at its end: http://127.0.0.1:4599.
 	Endpoint func() string
+	// UseKey calls an operation of KMS in the name of by, through the door: see front.Door.Perform. Without it, topics cannot be encrypted.
+	UseKey func(ctx context.Context, by call.Principal, region, operation string, in any) (out any, requestID string, err error)
+	// ManagedKey is the ARN of the key that SNS itself has in an account, which is made the first time. It goes with UseKey.
+	ManagedKey func(ctx context.Context, account, region string) (string, error)
 	// Mail says that the outbox has a relay to hand mail to. Without one, a subscription by email is refused.
 	Mail bool
 	Log  *slog.Logger
@@ -65,7 +70,8 @@ type Delivery struct {
 	Header   map[string]string
 	Subject  string // of a mail
 	Body     []byte
-	Secret   bool // the body holds a token
+	Key      []byte // says that the body is encrypted: Decrypt takes this; nil for one that is not
+	Secret   bool   // the body holds a token
 
 	// Schedule is how long to wait before each retry. It is tried again after a status of 500 or more, after 429, after a failure of the
 	// network, and when there is no answer in 15 s; for mail, after what the relay says is for now.
@@ -90,10 +96,11 @@ type Notify struct {
 	clock  clock.Clock
 	log    *slog.Logger
 
-	known   directory
-	signer  *signer
-	sent    atomic.Int64  // letters below this one are in the outbox
-	written chan struct{} // has a token when there are letters that Run has not looked at
+	known    directory
+	signer   *signer
+	dataKeys dataKeys
+	sent     atomic.Int64  // letters below this one are in the outbox
+	written  chan struct{} // has a token when there are letters that Run has not looked at
 }
 
 // New opens the service's tables, and makes the key that signs messages when there is none. Run must run for subscribers to be asked
@@ -199,11 +206,18 @@ var migrations = []string{
 		created BIGINT NOT NULL);`,
 }
 
-// watchMigrations are the tables beside the outbox: how many letters have gone into it.
+// watchMigrations are the tables beside the outbox: how many letters have gone into it, and messages that are to be encrypted first.
 var watchMigrations = []string{
 	`CREATE TABLE notify_cursor (
 		one  BIGINT PRIMARY KEY,
 		next BIGINT NOT NULL)`,
+
+	`CREATE TABLE notify_held (
+		id    TEXT PRIMARY KEY,
+		since BIGINT NOT NULL,
+		due   BIGINT NOT NULL,
+		held  BYTEA NOT NULL); -- wrapped
+	CREATE INDEX notify_held_due ON notify_held (due, since, id);`,
 }
 
 // ErrNoTopic says that a message was published to a topic that does not exist.

@@ -36,10 +36,12 @@ func (n *Notify) CreateTopic(_ context.Context, c *call.Call, in *sns.CreateTopi
 	}
 	attributes := make(map[string]string)
 	for name, value := range in.Attributes {
-		if err := checkTopicAttribute("Attributes Reason: ", name, value); err != nil {
+		if err := n.checkTopicAttribute("Attributes Reason: ", name, value); err != nil {
 			return nil, err
 		}
-		attributes[name] = value
+		if name != "KmsMasterKeyId" || value != "" { // none is none
+			attributes[name] = value
+		}
 	}
 	tags, err := tagsOf(in.Tags)
 	if err != nil {
@@ -119,15 +121,15 @@ func (n *Notify) GetTopicAttributes(_ context.Context, c *call.Call, in *sns.Get
 	return &sns.GetTopicAttributesOutput{Attributes: attributes}, nil
 }
 
-// SetTopicAttributes sets one attribute: DisplayName, DeliveryPolicy, SignatureVersion, or TracingConfig, which can only be
-// PassThrough. Topic policies, encryption and delivery status logging are not built yet, and are refused.
+// SetTopicAttributes sets one attribute: DisplayName, DeliveryPolicy, SignatureVersion, KmsMasterKeyId, or TracingConfig, which can only
+// be PassThrough. Topic policies and delivery status logging are not built yet, and are refused.
 func (n *Notify) SetTopicAttributes(_ context.Context, c *call.Call, in *sns.SetTopicAttributesInput) (*sns.SetTopicAttributesOutput, error) {
 	t, err := n.own(c, "SNS:SetTopicAttributes", in.TopicArn)
 	if err != nil {
 		return nil, err
 	}
 	value := text(in.AttributeValue)
-	if err := checkTopicAttribute("", *in.AttributeName, value); err != nil {
+	if err := n.checkTopicAttribute("", *in.AttributeName, value); err != nil {
 		return nil, err
 	}
 	c.Effect(func(tx store.Tx) error {
@@ -136,6 +138,9 @@ func (n *Notify) SetTopicAttributes(_ context.Context, c *call.Call, in *sns.Set
 			return err
 		}
 		now.attributes = with(now.attributes, *in.AttributeName, value)
+		if value == "" && *in.AttributeName == "KmsMasterKeyId" {
+			delete(now.attributes, *in.AttributeName)
+		}
 		return n.saveTopic(tx, now)
 	})
 	return &sns.SetTopicAttributesOutput{}, nil
@@ -158,7 +163,7 @@ func (t *topic) attribute(name string) string {
 }
 
 // checkTopicAttribute refuses what a topic's attribute cannot be. prefix says where in the call it is.
-func checkTopicAttribute(prefix, name, value string) error {
+func (n *Notify) checkTopicAttribute(prefix, name, value string) error {
 	switch name {
 	case "DisplayName":
 		if len(value) > 100 {
@@ -186,9 +191,7 @@ func checkTopicAttribute(prefix, name, value string) error {
 	case "Policy":
 		return call.NotBuilt("A topic policy of one's own")
 	case "KmsMasterKeyId":
-		if value != "" {
-			return call.NotBuilt("Encryption of a topic")
-		}
+		return n.checkMasterKey(prefix, value)
 	case "ContentBasedDeduplication", "FifoThroughputScope", "ArchivePolicy", "DataProtectionPolicy", "MaximumMessageSize":
 		return call.NotBuilt("The attribute " + name + " of a topic")
 	default:

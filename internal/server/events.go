@@ -53,8 +53,10 @@ func (s *Server) eventsToLogs(tx store.Tx, group arn.ARN, stream string, given [
 }
 
 // eventToTopic publishes an event.
-func (s *Server) eventToTopic(tx store.Tx, topic arn.ARN, message string, cause events.Cause) error {
-	err := s.notify.Publish(tx, topic, notify.Message{Text: message, Cause: notify.Cause(cause)})
+func (s *Server) eventToTopic(tx store.Tx, rule, topic arn.ARN, message string, cause events.Cause) error {
+	err := s.notify.Publish(tx, topic, notify.Message{
+		Text: message, Cause: notify.Cause(cause), From: "events.amazonaws.com", Source: rule.String(),
+	})
 	if errors.Is(err, notify.ErrNoTopic) {
 		return fmt.Errorf("%w: %w", events.ErrNoTarget, err)
 	}

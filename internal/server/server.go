@@ -111,7 +111,8 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		s.log = slog.New(slog.DiscardHandler)
 	}
 	for _, step := range []func(context.Context) error{
-		s.openData, s.openStores, s.startClock, s.startJournal, s.openServices, s.openAccounts, s.openListener, s.startFollowers, s.startFront,
+		s.openData, s.openStores, s.startClock, s.startJournal, s.openServices, s.openAccounts, s.openDoor, s.openListener,
+		s.startFollowers, s.startFront,
 	} {
 		if err := step(ctx); err != nil {
 			s.stop()
@@ -309,7 +310,8 @@ func (s *Server) openListener(context.Context) (err error) {
 	return nil
 }
 
-func (s *Server) startFront(context.Context) error {
+// openDoor opens the door to the services themselves, which use each other through it. Clients come later.
+func (s *Server) openDoor(context.Context) error {
 	door, err := front.New(front.Config{
 		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Region: s.cfg.Region, Log: s.log,
 		Services: []call.Service{
@@ -322,7 +324,10 @@ func (s *Server) startFront(context.Context) error {
 		return err
 	}
 	s.door = door
+	return nil
+}
 
+func (s *Server) startFront(context.Context) error {
 	s.http = httpd.New(http.HandlerFunc(s.serveHTTP), s.log)
 	s.firstRun = !s.files.hasConfig()
 	if err := s.files.writeConfig(s.cfg.Region, s.endpoint()); err != nil {

@@ -32,6 +32,7 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 		DB: s.watch, Clock: s.clock, Secrets: root.For("deliveries"), Log: s.log,
 		AllowLocal: s.cfg.AllowLocalTargets, Relay: relay, Operator: s.identity.Operator,
 		Connect: s.credentials,
+		Open:    func(ctx context.Context, key, body []byte) ([]byte, error) { return s.notify.Decrypt(ctx, key, body) },
 	}); err != nil {
 		return err
 	}
@@ -44,6 +45,10 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 	if s.notify, err = notify.New(ctx, notify.Config{
 		DB: s.main, Watch: s.watch, Clock: s.clock, Secrets: root.For("notifications"), Journal: s.journal, Log: s.log,
 		Enqueue: s.enqueueNotification, Endpoint: s.publicURL, Mail: relay.Address != "",
+		UseKey: s.useKey,
+		ManagedKey: func(ctx context.Context, account, region string) (string, error) {
+			return s.kms.ManagedKey(ctx, account, region, "sns")
+		},
 	}); err != nil {
 		return err
 	}
@@ -55,6 +60,11 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 		Emit: s.events.Emit,
 	})
 	return err
+}
+
+// useKey calls an operation of KMS in the name of by, through the door.
+func (s *Server) useKey(ctx context.Context, by call.Principal, region, operation string, in any) (any, string, error) {
+	return s.door.Perform(ctx, by, region, "kms", operation, in)
 }
 
 // cloudWatch is the CloudWatch API: metrics and alarms.
@@ -82,12 +92,12 @@ func (s *Server) queryMetrics(ctx context.Context, account, region string, q ala
 }
 
 // actOnAlarm does an alarm's action, which is to publish to a topic.
-func (s *Server) actOnAlarm(tx store.Tx, _, _, action, subject, message string) error {
+func (s *Server) actOnAlarm(tx store.Tx, alarm, action, subject, message string) error {
 	topic, err := arn.Parse(action)
 	if err != nil || topic.Service != "sns" {
 		return fmt.Errorf("%s is not the ARN of an SNS topic, the only action there is yet", action)
 	}
-	return s.notify.Publish(tx, topic, notify.Message{Subject: subject, Text: message})
+	return s.notify.Publish(tx, topic, notify.Message{Subject: subject, Text: message, From: "cloudwatch.amazonaws.com", Source: alarm})
 }
 
 // publicURL is the URL in messages to subscribers, without a slash at its end.
@@ -136,7 +146,7 @@ func (s *Server) putLogs(tx store.Tx, account, region, group, stream string, rec
 // enqueueNotification hands a message for a subscriber to the outbox.
 func (s *Server) enqueueNotification(tx store.Tx, n notify.Delivery) error {
 	d := deliver.Delivery{
-		ID: n.ID, Kind: deliver.HTTP, URL: n.Endpoint, Header: n.Header, Body: n.Body, Secret: n.Secret,
+		ID: n.ID, Kind: deliver.HTTP, URL: n.Endpoint, Header: n.Header, Body: n.Body, Key: n.Key, Secret: n.Secret,
 		Account: n.Account, Region: n.Region, Source: n.Topic, Target: n.Subscription, Cause: deliver.Cause(n.Cause),
 		Policy: deliver.Policy{MaxAttempts: len(n.Schedule) + 1, Schedule: n.Schedule, RetryOn: []int{429}},
 	}
