@@ -35,7 +35,7 @@ func (l *Logs) FilterLogEvents(ctx context.Context, c *call.Call, in *cloudwatch
 	if len(in.LogStreamNames) > 0 && in.LogStreamNamePrefix != nil {
 		return nil, invalid("logStreamNames and logStreamNamePrefix are mutually exclusive parameters.")
 	}
-	s := l.newScan(g, in.StartTime, in.EndTime)
+	s := l.newScan(c, g, in.StartTime, in.EndTime)
 	s.column, s.id = "group_id", g.id
 	if s.filter, err = searchPattern(in.FilterPattern); err != nil {
 		return nil, err

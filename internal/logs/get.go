@@ -28,7 +28,7 @@ func (l *Logs) GetLogEvents(ctx context.Context, c *call.Call, in *cloudwatchlog
 	if err != nil {
 		return nil, err
 	}
-	s := l.newScan(g, in.StartTime, in.EndTime)
+	s := l.newScan(c, g, in.StartTime, in.EndTime)
 	if in.EndTime != nil {
 		s.high = *in.EndTime - 1 // not included
 	}
@@ -83,8 +83,8 @@ func (s *scan) begin(in *cloudwatchlogs.GetLogEventsInput) (from position, forwa
 }
 
 // newScan is a scan of a range of times of a group, of which what is past the retention is not seen any more.
-func (l *Logs) newScan(g *group, start, end *int64) *scan {
-	s := &scan{logs: l, low: max(0, g.oldest(l.clock.Now())), high: maxTime}
+func (l *Logs) newScan(c *call.Call, g *group, start, end *int64) *scan {
+	s := &scan{logs: l, reader: c.Principal, low: max(0, g.oldest(l.clock.Now())), high: maxTime}
 	if start != nil {
 		s.low = max(s.low, *start)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -48,6 +49,7 @@ type group struct {
 	created   int64
 	retention int64 // days; 0 is for ever
 	filters   []*metricFilter
+	key       *groupKey // that encrypts what comes in; nil for none
 }
 
 // oldest is the time of the oldest events that the group keeps at a time.
@@ -154,10 +156,16 @@ func (l *Logs) replace(id LogGroupID, with *group) {
 // loadGroup reads a group. Its error is store.ErrNoRows when there is none.
 func loadGroup(tx store.Tx, id LogGroupID) (*group, error) {
 	g := &group{LogGroupID: id}
-	err := tx.QueryRow(`SELECT id, created, retention FROM logs_group WHERE account = $1 AND region = $2 AND name = $3`,
-		id.Account, id.Region, id.Name).Scan(&g.id, &g.created, &g.retention)
+	var key int64
+	err := tx.QueryRow(`SELECT id, created, retention, key_id FROM logs_group WHERE account = $1 AND region = $2 AND name = $3`,
+		id.Account, id.Region, id.Name).Scan(&g.id, &g.created, &g.retention, &key)
 	if err != nil {
 		return nil, err
+	}
+	if key != 0 {
+		if g.key, err = loadKey(tx, key); err != nil {
+			return nil, fmt.Errorf("the key of log group %s: %w", g.arn(), err)
+		}
 	}
 	g.filters, err = loadFilters(tx, g.id)
 	return g, err
@@ -197,8 +205,6 @@ func (l *Logs) CreateLogGroup(ctx context.Context, c *call.Call, in *cloudwatchl
 		return nil, err
 	}
 	switch {
-	case in.KmsKeyId != nil:
-		return nil, call.NotBuilt("Encrypting a log group with a KMS key (kmsKeyId)")
 	case in.LogGroupClass != "" && in.LogGroupClass != types.LogGroupClassStandard:
 		return nil, call.NotBuilt("The log group class " + string(in.LogGroupClass))
 	case in.DeletionProtectionEnabled != nil && *in.DeletionProtectionEnabled:
@@ -208,6 +214,12 @@ func (l *Logs) CreateLogGroup(ctx context.Context, c *call.Call, in *cloudwatchl
 	}
 	if err := checkTags(in.Tags); err != nil {
 		return nil, err
+	}
+	var key *groupKey
+	if _, err := l.find(id); err != nil && in.KmsKeyId != nil { // what exists already is refused below, and has no use for a key
+		if key, err = l.newKey(ctx, c, id, *in.KmsKeyId); err != nil {
+			return nil, err
+		}
 	}
 	c.Effect(func(tx store.Tx) error {
 		if _, err := loadGroup(tx, id); err == nil {
@@ -225,6 +237,12 @@ func (l *Logs) CreateLogGroup(ctx context.Context, c *call.Call, in *cloudwatchl
 			return err
 		}
 		if err := putTags(tx, g.id, in.Tags); err != nil {
+			return err
+		}
+		if err := putKey(tx, g.id, key); err != nil {
+			return err
+		}
+		if g, err = loadGroup(tx, id); err != nil {
 			return err
 		}
 		tx.OnCommit(func() { l.replace(id, g) })
@@ -249,6 +267,7 @@ func (l *Logs) DeleteLogGroup(ctx context.Context, c *call.Call, in *cloudwatchl
 			`DELETE FROM logs_tag WHERE group_id = $1`,
 			`DELETE FROM logs_metric_filter WHERE group_id = $1`,
 			`DELETE FROM logs_stream WHERE group_id = $1`,
+			`DELETE FROM logs_key WHERE group_id = $1`,
 			`INSERT INTO logs_deleted (group_id, stream_id) VALUES ($1, 0)`,
 		} {
 			if _, err := tx.Exec(statement, g.id); err != nil {
@@ -302,6 +321,9 @@ func (l *Logs) DescribeLogGroups(ctx context.Context, c *call.Call, in *cloudwat
 			}
 			short.LogGroupArn, short.LogGroupClass = new(g.arn().String()), types.LogGroupClassStandard
 			short.MetricFilterCount, short.StoredBytes = new(int32(len(g.filters))), &stored
+			if g.key != nil {
+				short.KmsKeyId = new(g.key.kmsKey)
+			}
 			if g.retention > 0 {
 				short.RetentionInDays = new(int32(g.retention))
 			}

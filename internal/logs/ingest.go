@@ -110,7 +110,7 @@ func (l *Logs) putPages(tx store.Tx, g *group, streamID int64, events []Event, n
 	total, from := 0, 0
 	for _, to := range cuts {
 		id++
-		size, err := w.put(tx, pageRef{id: id, group: g.id, stream: streamID, ingested: now}, events[from:to])
+		size, err := w.put(tx, pageRef{id: id, group: g.id, stream: streamID, ingested: now}, events[from:to], g.key)
 		if err != nil {
 			return err
 		}
@@ -135,23 +135,36 @@ func (l *Logs) cuts(events []Event) (ends []int) {
 	return append(ends, len(events))
 }
 
-// put writes one page, and returns how many bytes of messages are in it.
-func (w *writer) put(tx store.Tx, p pageRef, events []Event) (int, error) {
+// put writes one page, and returns how many bytes of messages are in it. With a key it is encrypted, and its words, which tell what is in it,
+// are not kept.
+func (w *writer) put(tx store.Tx, p pageRef, events []Event, key *groupKey) (int, error) {
 	w.page.Reset()
 	w.words.reset()
 	for _, e := range events {
 		w.page.Add(e.Time, e.Message)
-		w.words.add(e.Message)
+		if key == nil {
+			w.words.add(e.Message)
+		}
 	}
 	if w.page.Size() >= vigil.MaxPageSize {
 		return 0, fmt.Errorf("logs: a message of %d bytes is too long", w.page.Size())
 	}
 	p.first, p.last = w.page.Times()
+	words, body, keyID := []byte{}, w.page.Encode(), int64(0)
+	if key == nil {
+		words = w.words.encode()
+	} else {
+		sealed, err := key.seal(p.id, body)
+		if err != nil {
+			return 0, err
+		}
+		body, keyID = sealed, key.id
+	}
 	_, err := tx.Exec(`INSERT INTO logs_page (id, group_id, stream_id, first, last, ingested, count, size, words) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
-		p.id, p.group, p.stream, p.first, p.last, p.ingested, len(events), w.page.Size(), w.words.encode())
+		p.id, p.group, p.stream, p.first, p.last, p.ingested, len(events), w.page.Size(), words)
 	if err != nil {
 		return 0, err
 	}
-	_, err = tx.Exec(`INSERT INTO logs_body (id, body) VALUES ($1, $2)`, p.id, w.page.Encode())
+	_, err = tx.Exec(`INSERT INTO logs_body (id, body, key_id) VALUES ($1, $2, $3)`, p.id, body, keyID)
 	return w.page.Size(), err
 }

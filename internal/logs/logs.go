@@ -7,6 +7,7 @@
 //   - group.go, stream.go, retention.go, tags.go, metricfilter.go   the management operations
 //   - put.go, ingest.go   events on their way in; measure.go has each go through the group's metric filters, once
 //   - position.go, page.go, words.go   the order of events, how pages are found and passed over
+//   - encrypt.go   groups with a KMS key
 //   - get.go, filter.go   events on their way out: one stream, or all of a group by a pattern
 //   - sweep.go   what happens by itself: retention, default values of metric filters, the end of what was deleted
 //
@@ -34,7 +35,10 @@ type Config struct {
 	// PutMetrics takes what metric filters measure, in the transaction of the watch database that has the events, so that each
 	// event counts exactly once. Without it, PutMetricFilter is refused.
 	PutMetrics func(tx store.Tx, account, region string, data []Datum) error
-	Log        *slog.Logger
+	// UseKey calls an operation of KMS in the name of by, through the door: see front.Door.Perform. Without it, log groups cannot be
+	// encrypted.
+	UseKey func(ctx context.Context, by call.Principal, region, operation string, in any) (out any, requestID string, err error)
+	Log    *slog.Logger
 }
 
 // Datum is one value of a metric.
@@ -56,6 +60,8 @@ type Logs struct {
 	watch      store.DB
 	clock      clock.Clock
 	putMetrics func(tx store.Tx, account, region string, data []Datum) error
+	useKey     func(ctx context.Context, by call.Principal, region, operation string, in any) (out any, requestID string, err error)
+	private    privateKeys
 	log        *slog.Logger
 
 	mu      sync.RWMutex
@@ -90,7 +96,7 @@ func New(ctx context.Context, config Config) (*Logs, error) {
 		return nil, err
 	}
 	l := &Logs{
-		db: config.DB, watch: config.Watch, clock: config.Clock, putMetrics: config.PutMetrics, log: config.Log,
+		db: config.DB, watch: config.Watch, clock: config.Clock, putMetrics: config.PutMetrics, useKey: config.UseKey, log: config.Log,
 		groups: map[LogGroupID]*group{}, byID: map[int64]*group{}, deleted: map[int64]bool{},
 		swept: make(chan struct{}, 1), limit: defaultLimits,
 	}
@@ -108,6 +114,7 @@ func (l *Logs) Service() call.Service {
 		EventSource:   "logs.amazonaws.com",
 		InternalError: "InternalFailure",
 		Operations: []call.Operation{
+			call.Op("AssociateKmsKey", l.AssociateKmsKey),
 			call.Op("CreateLogGroup", l.CreateLogGroup),
 			call.Op("CreateLogStream", l.CreateLogStream),
 			call.Op("DeleteLogGroup", l.DeleteLogGroup),
@@ -117,6 +124,7 @@ func (l *Logs) Service() call.Service {
 			call.Read("DescribeLogGroups", l.DescribeLogGroups),
 			call.Read("DescribeLogStreams", l.DescribeLogStreams),
 			call.Read("DescribeMetricFilters", l.DescribeMetricFilters),
+			call.Op("DisassociateKmsKey", l.DisassociateKmsKey),
 			data(call.Read("FilterLogEvents", l.FilterLogEvents)),
 			data(call.Read("GetLogEvents", l.GetLogEvents)),
 			call.Read("ListTagsForResource", l.ListTagsForResource),
@@ -177,6 +185,16 @@ var migrations = []string{
 		one BIGINT NOT NULL PRIMARY KEY,
 		id  BIGINT NOT NULL);
 	INSERT INTO logs_next (one, id) VALUES (1, 2);`,
+
+	`ALTER TABLE logs_group ADD COLUMN key_id BIGINT NOT NULL DEFAULT 0; -- that encrypts what comes in; 0: none
+
+	CREATE TABLE logs_key (
+		id       BIGINT NOT NULL PRIMARY KEY,
+		group_id BIGINT NOT NULL,
+		kms_key  TEXT   NOT NULL, -- its ARN
+		wrapped  BYTEA  NOT NULL, -- the data key, as KMS encrypted it
+		public   BYTEA  NOT NULL); -- the public key that is derived from it
+	CREATE INDEX logs_key_group ON logs_key (group_id);`,
 }
 
 // watchMigrations are the watch database's.
@@ -229,6 +247,8 @@ var watchMigrations = []string{
 		stream BIGINT NOT NULL,
 		page   BIGINT NOT NULL);
 	INSERT INTO logs_data_next (one, stream, page) VALUES (1, 1, 1);`,
+
+	`ALTER TABLE logs_body ADD COLUMN key_id BIGINT NOT NULL DEFAULT 0; -- that encrypted it, of logs_key; 0: none`,
 }
 
 // nextID is a new id in the main database: even, so that it is not one of the watch database's.

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 
 	"vigil"
+	"vigil/internal/call"
 	"vigil/internal/query"
 	"vigil/internal/store"
 )
@@ -44,6 +45,7 @@ type scan struct {
 	low     int64    // no events of an earlier time
 	high    int64    // nor of a later one
 	filter  *query.Filter
+	reader  call.Principal                      // in whose name KMS is asked for the keys of encrypted pages
 	stream  func(store.Tx, int64) (bool, error) // whether events of a stream are wanted; nil for all
 
 	needle  needle
@@ -291,14 +293,20 @@ func (s *scan) open(ctx context.Context, pages []pageRef) ([]openPage, error) {
 func (s *scan) openPage(ctx context.Context, p pageRef) (openPage, error) {
 	opened := openPage{lead: s.lead(p)}
 	var body []byte
+	var keyID int64
 	err := s.logs.watch.View(ctx, func(tx store.Tx) error {
-		return tx.QueryRow(`SELECT body FROM logs_body WHERE id = $1`, p.id).Scan(&body)
+		return tx.QueryRow(`SELECT body, key_id FROM logs_body WHERE id = $1`, p.id).Scan(&body, &keyID)
 	})
 	if errors.Is(err, store.ErrNoRows) { // removed since, by retention
 		return opened, nil
 	}
 	if err != nil {
 		return opened, err
+	}
+	if keyID != 0 {
+		if body, err = s.logs.unseal(ctx, s.reader, p.group, keyID, p.id, body); err != nil {
+			return opened, err
+		}
 	}
 	records, err := vigil.DecodePage(body)
 	if err != nil {

@@ -39,7 +39,7 @@ func (s *Server) openWatch(ctx context.Context, root *seal.Root) (err error) {
 	if s.metrics, err = metrics.New(ctx, metrics.Config{Watch: s.watch, Clock: s.clock, Journal: s.journal, Log: s.log}); err != nil {
 		return err
 	}
-	if s.logs, err = logs.New(ctx, logs.Config{DB: s.main, Watch: s.watch, Clock: s.clock, Log: s.log, PutMetrics: s.putMetrics}); err != nil {
+	if s.logs, err = logs.New(ctx, logs.Config{DB: s.main, Watch: s.watch, Clock: s.clock, Log: s.log, PutMetrics: s.putMetrics, UseKey: s.useKey}); err != nil {
 		return err
 	}
 	if s.notify, err = notify.New(ctx, notify.Config{
