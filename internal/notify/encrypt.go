@@ -87,6 +87,8 @@ type dataKey struct {
 	aead   cipher.AEAD
 	sealed []byte // the sealing, in JSON
 	until  time.Time
+
+	refused error // why a service got none; it does not ask again until then
 }
 
 // dataKeys are those in memory: by topic, KMS key and publisher for messages on their way in, by the sealing for those on their way out.
@@ -148,8 +150,17 @@ func (n *Notify) sealer(ctx context.Context, t *topic, by call.Principal) (*seal
 	k := n.dataKeys.at(strings.Join([]string{"in", t.ref.String(), master, by.Type, by.ARN, by.AccessKeyID, by.Service, by.SourceARN}, " "), now)
 	k.mu.Lock()
 	defer k.mu.Unlock()
+	if k.refused != nil && now.Before(k.until) {
+		return nil, k.refused
+	}
 	if k.aead == nil || !now.Before(k.until) {
+		k.aead, k.refused = nil, nil
 		if err := n.newDataKey(ctx, t, master, by, k); err != nil {
+			// Each refusal is a record, which a rule may publish to this topic again: all that is held waits for one answer.
+			var e *call.Error
+			if by.Type == typeService && errors.As(err, &e) {
+				k.refused, k.until = err, now.Add(minHeldRetry)
+			}
 			return nil, err
 		}
 	}

@@ -243,6 +243,10 @@ func TestARulePublishesToAnEncryptedTopic(t *testing.T) {
 		t.Fatal(err)
 	}
 	h.eventually("KMS refuses", func() bool { return len(h.records("GenerateDataKey")) > 0 })
+	more := slices.Repeat([]ebtypes.PutEventsRequestEntry{{Source: new("my.app"), DetailType: new("t"), Detail: new(`{"what":"one-of-many"}`)}}, 8)
+	if _, err := bus.PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: more}); err != nil {
+		t.Fatal(err)
+	}
 	r := h.records("GenerateDataKey")[0]
 	if who := r.UserIdentity; who.Type != "AWSService" || who.InvokedBy != "events.amazonaws.com" || who.ARN != "" || who.AccountID != "" ||
 		r.ErrorCode != "AccessDenied" || r.RecipientAccountID != account || r.SourceIPAddress != "events.amazonaws.com" {
@@ -259,8 +263,11 @@ func TestARulePublishesToAnEncryptedTopic(t *testing.T) {
 	}
 	h.eventually("the event arrives", func() bool {
 		h.advance(10 * time.Second)
-		return box.has("an-event-of-mine")
+		return box.has("an-event-of-mine") && box.has("one-of-many")
 	})
+	if got := len(slices.DeleteFunc(h.records("GenerateDataKey"), func(r *vigil.Record) bool { return r.ErrorCode == "" })); got >= len(more) {
+		t.Errorf("KMS refused %d times, once for each event", got)
+	}
 	found, err := cloudtrail.NewFromConfig(h.config()).LookupEvents(t.Context(), &cloudtrail.LookupEventsInput{})
 	if err != nil || !slices.ContainsFunc(h.records("Decrypt"), func(r *vigil.Record) bool { return r.ErrorCode == "" }) || len(found.Events) == 0 {
 		t.Errorf("%v %v", found, err)
