@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"time"
 
 	"vigil"
 	"vigil/internal/store"
@@ -16,6 +17,12 @@ import (
 const (
 	maxBatch     = 512
 	maxBatchSize = 4 << 20
+)
+
+// A batch of at least busyBatch calls says that the server is busy. A smaller one after it waits for busyPause.
+const (
+	busyBatch = 16
+	busyPause = time.Millisecond
 )
 
 // quietYields is how many yields in a row that bring no call end the gathering of a batch.
@@ -67,6 +74,7 @@ func (j *Journal) Commit(ctx context.Context, effect func(store.Tx) error, recor
 // runCommitter commits batches until ctx is done and nobody waits. However it ends, every waiter is answered.
 func (j *Journal) runCommitter(ctx context.Context) error {
 	var page vigil.PageWriter
+	last := 0
 	for {
 		select {
 		case <-j.wake:
@@ -74,8 +82,9 @@ func (j *Journal) runCommitter(ctx context.Context) error {
 			j.close()
 		}
 		for {
-			j.gather()
+			j.gather(last)
 			batch := j.take()
+			last = len(batch)
 			if len(batch) == 0 {
 				break
 			}
@@ -93,13 +102,12 @@ func (j *Journal) runCommitter(ctx context.Context) error {
 
 // gather lets calls that are on their way join the batch: each yield has every goroutine that can run do so before the
 // committer goes on, and as long as that brings calls, more may come. On an idle server nothing else runs, and nobody waits for it;
-// on a busy one, where a batch costs the processors more than the calls in it, batches grow with the load.
-func (j *Journal) gather() {
+// on a busy one, where a batch costs the processors more than the calls in it, batches grow with the load: after a large batch, a
+// smaller one waits a moment for those who were just answered and are about to call again.
+func (j *Journal) gather(before int) {
 	last := 0
 	for quiet := 0; quiet < quietYields; quiet++ {
-		j.mu.Lock()
-		waiting := len(j.pending)
-		j.mu.Unlock()
+		waiting := j.waiting()
 		if waiting == 0 || waiting >= maxBatch {
 			return
 		}
@@ -108,6 +116,16 @@ func (j *Journal) gather() {
 		}
 		runtime.Gosched()
 	}
+	if before >= busyBatch && last < before {
+		time.Sleep(busyPause)
+	}
+}
+
+// waiting is how many calls wait.
+func (j *Journal) waiting() int {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return len(j.pending)
 }
 
 // close lets nobody join any more. Who has joined is still answered.
