@@ -1,5 +1,5 @@
 // Package vigil holds the formats by which a trail proves itself, and their verification, free of server code:
-// the CloudTrail record, and the page that the journal keeps records in.
+// the CloudTrail record, the page that the journal keeps records in, and the leaves, tiles, checkpoints and proofs of the Merkle tree over them.
 package vigil
 
 import (
