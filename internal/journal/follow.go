@@ -16,9 +16,13 @@ type Follower struct {
 	// DB holds the cursor and what the follower makes. A follower with heavy data has a database of its own, so that following
 	// never stalls committing.
 	DB store.DB
+	// Prepare, if it is not nil, is given the entries before the transaction, for work that others need not wait for.
+	Prepare func(entries []Entry) error
 	// Apply is given entries in order. Its changes are committed with the cursor behind them, or else not at all, and it is
 	// given the entries again. It must not keep or change the entries' Data.
 	Apply func(tx store.Tx, entries []Entry) error
+	// Pace is the least time between two rounds of a follower that has come to the end, so that under load a round takes more entries.
+	Pace time.Duration
 }
 
 // A round of a follower takes no more than this.
@@ -73,6 +77,13 @@ func (j *Journal) Follow(ctx context.Context, f Follower) error {
 		pause = followPause
 		next = moved
 		j.advance(func() { j.followers[f.Name] = next })
+		if f.Pace > 0 && next >= j.Sequenced() {
+			select {
+			case <-time.After(f.Pace):
+			case <-ctx.Done():
+				return nil
+			}
+		}
 	}
 }
 
@@ -103,6 +114,11 @@ func (j *Journal) followSome(ctx context.Context, f Follower, next int64) (int64
 		return next, err
 	}
 	moved := entries[len(entries)-1].Seq + 1
+	if f.Prepare != nil {
+		if err := f.Prepare(entries); err != nil {
+			return next, err
+		}
+	}
 	err = f.DB.Update(ctx, func(tx store.Tx) error {
 		if err := f.Apply(tx, entries); err != nil {
 			return err

@@ -5,7 +5,7 @@
 //
 //   - A record is appended when it is durable, with its effect. The client may now be told.
 //   - It is sequenced when it has its index: 0, 1, 2 … without a gap, in an order that never changes.
-//   - It is sealed when it is under a signed checkpoint.
+//   - It is sealed when it is under a signed checkpoint, which package notary makes.
 //   - It is followed by n when n's own effect of it, and n's cursor behind it, are committed in one transaction.
 //
 // Calls that wait at the same time are committed as one batch: one transaction, in which each effect has its savepoint and
