@@ -21,7 +21,8 @@ type Follower struct {
 	// Apply is given entries in order. Its changes are committed with the cursor behind them, or else not at all, and it is
 	// given the entries again. It must not keep or change the entries' Data.
 	Apply func(tx store.Tx, entries []Entry) error
-	// Pace is the least time between two rounds of a follower that has come to the end, so that under load a round takes more entries.
+	// Pace is the least time between two rounds of a follower that has come to the end and that nobody waits for, so that under load a
+	// round takes more entries.
 	Pace time.Duration
 }
 
@@ -78,13 +79,16 @@ func (j *Journal) Follow(ctx context.Context, f Follower) error {
 		next = moved
 		j.advance(func() { j.followers[f.Name] = next })
 		if f.Pace > 0 && next >= j.Sequenced() {
-			select {
-			case <-time.After(f.Pace):
-			case <-ctx.Done():
-				return nil
-			}
+			j.rest(ctx, f)
 		}
 	}
+}
+
+// rest waits until a follower's next round is due, or somebody waits for the follower.
+func (j *Journal) rest(ctx context.Context, f Follower) {
+	ctx, cancel := context.WithTimeout(ctx, f.Pace)
+	defer cancel()
+	_ = j.await(ctx, func() bool { return j.awaited[f.Name] > 0 })
 }
 
 // begin finds where f is.
@@ -190,6 +194,11 @@ func (j *Journal) Wait(ctx context.Context, name string) error {
 	if j.Sequenced() < target {
 		signal(j.hurry)
 	}
+	if j.Followed()[name] >= target {
+		return nil
+	}
+	j.advance(func() { j.awaited[name]++ })
+	defer j.advance(func() { j.awaited[name]-- })
 	return j.await(ctx, func() bool { return j.followers[name] >= target })
 }
 

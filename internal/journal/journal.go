@@ -74,6 +74,7 @@ type Journal struct {
 	moved     chan struct{}    // closed and replaced whenever sequenced or a position moves
 	sequenced int64            // records that have their index
 	followers map[string]int64 // where each running follower is
+	awaited   map[string]int   // how many wait for a follower
 
 	pages *pageCache
 }
@@ -119,6 +120,7 @@ func Open(ctx context.Context, db store.DB, log *slog.Logger) (*Journal, error) 
 		hurry:     make(chan struct{}, 1),
 		moved:     make(chan struct{}),
 		followers: map[string]int64{},
+		awaited:   map[string]int{},
 		pages:     newPageCache(),
 	}
 	if err := j.sequenceAll(ctx); err != nil {
