@@ -22,13 +22,14 @@ sigv4, xks                                          < xkstest
 store                                               < sqlite, postgres, seal
 sqlite, postgres                                    < storetest
 store, vigil, clock                                 < journal
+journal                                             < notary
 arn, clock, policy, journal, store                  < call
 call, keycrypt, xks, attestation                    < kms
 call                                                < identity, trail, metrics, notify, deliver, alarms
 call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
-front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events < server
+front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, notary < server
 server                                              < cmd, vigiltest
 `
 
@@ -40,7 +41,7 @@ var packages = map[string]string{
 	"query": "internal/query", "pattern": "internal/pattern",
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
 	"alarms": "internal/alarms", "events": "internal/events",
-	"journal": "internal/journal", "call": "internal/call", "seal": "internal/seal",
+	"journal": "internal/journal", "notary": "internal/notary", "call": "internal/call", "seal": "internal/seal",
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity", "trail": "internal/trail",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
