@@ -33,6 +33,7 @@ import (
 	"vigil/internal/kms/xks"
 	"vigil/internal/logs"
 	"vigil/internal/metrics"
+	"vigil/internal/notary"
 	"vigil/internal/notify"
 	"vigil/internal/seal"
 	"vigil/internal/store"
@@ -61,6 +62,8 @@ type Config struct {
 	NitroRoot         string // a PEM file with the roots of attestation documents that are trusted; empty to trust none
 	PublicURL         string // what subscribers elsewhere reach the server by; empty for the address that it listens on
 
+	Witnesses []notary.Witness // who cosigns the log's checkpoints
+
 	Functions map[string]string // the invoke URLs of functions that rules may have as targets, by ARN
 
 	Proxies xks.Options // how the proxies of external key stores are reached; AllowLocalTargets and ProxyCA add to it
@@ -81,6 +84,7 @@ type Server struct {
 	history  store.DB
 	watch    store.DB
 	journal  *journal.Journal
+	notary   *notary.Notary
 	clock    clock.Clock
 	movable  *clock.Movable // nil without a test clock
 	identity *identity.Identity
@@ -252,6 +256,9 @@ func (s *Server) openServices(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := s.openNotary(ctx, root); err != nil {
+		return err
+	}
 	if s.identity, err = identity.New(ctx, identity.Config{
 		DB: s.main, Clock: s.clock, Secrets: root.For("identity access key"), Dial: deliver.Dialer(s.cfg.AllowLocalTargets).DialContext,
 		LastUses: s.lastCalls,
@@ -295,6 +302,8 @@ func (s *Server) lastCalls(ctx context.Context, ids ...string) (map[string]ident
 }
 
 func (s *Server) startFollowers(context.Context) error {
+	s.background("sealing", s.notary.Run)
+	s.onStop("the last records to be sealed", s.sealRest)
 	s.background("the event history", s.trail.Run)
 	s.background("what comes due for keys", s.kms.Run)
 	s.startWatch()
@@ -352,6 +361,10 @@ func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
 		s.metrics.Health().ServeHTTP(w, r)
 		return
 	}
+	if open := s.notary.Open(r); open != nil {
+		open.ServeHTTP(w, r)
+		return
+	}
 	if open := s.notify.Open(r); open != nil {
 		open.ServeHTTP(w, r)
 		return
@@ -364,6 +377,11 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	if !s.ready.Load() {
 		w.WriteHeader(http.StatusServiceUnavailable)
 		fmt.Fprintf(w, "{\"status\":\"not ready\",\"version\":%q}\n", Version)
+		return
+	}
+	if err := s.notary.Err(); err != nil {
+		w.WriteHeader(http.StatusServiceUnavailable)
+		fmt.Fprintf(w, "{\"status\":\"not ready\",\"version\":%q,\"reason\":\"records are not sealed: vigil verify says why\"}\n", Version)
 		return
 	}
 	fmt.Fprintf(w, "{\"status\":\"ready\",\"version\":%q,\"records\":%d}\n", Version, s.journal.Appended())

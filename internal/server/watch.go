@@ -175,6 +175,12 @@ func (s *Server) registerHealth() {
 	m.Gauge("vigil_records_unsequenced", "Durable records that have no index yet.", func() float64 {
 		return float64(s.journal.Appended() - s.journal.Sequenced())
 	})
+	m.Gauge("vigil_sealed", "1 while records are sealed, 0 when the log is not what was signed.", func() float64 {
+		if s.notary.Err() != nil {
+			return 0
+		}
+		return 1
+	})
 	m.GaugeBy("vigil_follower_lag_records", "Durable records that a follower has not followed yet.", "follower", func() map[string]float64 {
 		lag := map[string]float64{}
 		for name, at := range s.journal.Followed() {
