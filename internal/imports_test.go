@@ -15,7 +15,7 @@ import (
 //   - server is the wiring that cmd/vigil and vigiltest share, so that a test runs what an operator runs.
 const lattice = `
 NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
-NONE                                                < wire, query, pattern, httpd, attestation, attestationtest
+NONE                                                < wire, query, pattern, httpd, attestation, attestationtest, notarytest
 arn                                                 < policy
 sigv4                                               < xks
 sigv4, xks                                          < xkstest
@@ -41,7 +41,7 @@ var packages = map[string]string{
 	"query": "internal/query", "pattern": "internal/pattern",
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
 	"alarms": "internal/alarms", "events": "internal/events",
-	"journal": "internal/journal", "notary": "internal/notary", "call": "internal/call", "seal": "internal/seal",
+	"journal": "internal/journal", "notary": "internal/notary", "notarytest": "internal/notary/notarytest", "call": "internal/call", "seal": "internal/seal",
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity", "trail": "internal/trail",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",

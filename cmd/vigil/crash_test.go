@@ -4,8 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"log/slog"
 	"math/rand/v2"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -23,6 +25,7 @@ import (
 
 	"vigil"
 	"vigil/internal/journal"
+	"vigil/internal/notary/notarytest"
 	"vigil/internal/server"
 	"vigil/internal/store"
 	"vigil/internal/store/postgres"
@@ -45,7 +48,17 @@ func TestCrash(t *testing.T) {
 
 func crash(t *testing.T, rounds int, dir string, open func() (store.DB, error), flags ...string) {
 	told := &answers{requests: map[string]string{}}
-	killAgainAndAgain(t, rounds, func() *process { return startVigil(t, dir, flags...) }, func(ctx context.Context, s *process, round int) (clients []func()) {
+	var auditor *notarytest.Reader
+	start := func() *process {
+		s := startVigil(t, dir, flags...)
+		if auditor == nil {
+			auditor = notarytest.NewReader(t, string(s.log(t, "key")), nil)
+		}
+		auditor.ReadFrom(func(resource string) []byte { return s.log(t, resource) })
+		auditor.Visit(t)
+		return s
+	}
+	killAgainAndAgain(t, rounds, start, func(ctx context.Context, s *process, round int) (clients []func()) {
 		for client := range 12 {
 			clients = append(clients, func() { told.callUntilItFails(ctx, s.kms(), fmt.Sprintf("r%d-c%d", round, client)) })
 		}
@@ -53,12 +66,16 @@ func crash(t *testing.T, rounds int, dir string, open func() (store.DB, error), 
 	})
 	t.Logf("%d calls were answered over %d crashes", len(told.requests), rounds)
 
-	s := startVigil(t, dir, flags...)
+	s := start()
 	history := s.history(t)
 	told.compare(t, history)
 	compareStates(t, s.kms(), history)
+	auditor.Visit(t)
 	s.stop(t)
 	checkJournal(t, open)
+	if out, err := exec.Command("vigil", append([]string{"verify", dir}, flags...)...).CombinedOutput(); err != nil {
+		t.Errorf("vigil verify: %v\n%s", err, out)
+	}
 }
 
 // killAgainAndAgain starts a server and kills it at a random moment while clients call it until it is gone, as often as rounds says.
@@ -266,6 +283,21 @@ func (p *process) config() aws.Config {
 }
 
 func (p *process) kms() *kms.Client { return kms.NewFromConfig(p.config()) }
+
+// log is a resource of the log of the server's records.
+func (p *process) log(t *testing.T, resource string) []byte {
+	t.Helper()
+	resp, err := http.Get(p.profile.Endpoint + "/tlog/" + resource)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer resp.Body.Close()
+	body, err := io.ReadAll(resp.Body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatalf("GET /tlog/%s: %s, %v", resource, resp.Status, err)
+	}
+	return body
+}
 
 // history is all that LookupEvents has, oldest first, but for the look-ups themselves.
 func (p *process) history(t *testing.T) []*vigil.Record {

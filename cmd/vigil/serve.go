@@ -29,6 +29,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.DurationVar(&cfg.Proxies.Timeout, "xks-timeout", xks.DefaultTimeout, "how long the proxy of an external key store has for an answer, a `DURATION`")
 	fs.StringVar(&cfg.ProxyCA, "xks-ca", "", "a `FILE` of certificate authorities, in PEM form, that may vouch for such proxies besides the system's")
 	fs.StringVar(&cfg.NitroRoot, "nitro-root", "", "a `FILE` with the root certificates of Nitro attestation documents to trust, in PEM form")
+	fs.Var((*witnesses)(&cfg.Witnesses), "witness", "who cosigns checkpoints of the log, `URL=KEY`; may be given again")
 	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
 	fs.StringVar(&cfg.SMTPRelay, "smtp-relay", "", "hand mail to a relay, `URL` like smtp://relay.example.com:25?from=vigil@example.com")
 	fs.BoolVar(&cfg.TestClock, "test-clock", false, "let \"vigil clock advance\" move the clock; for tests")
@@ -83,5 +84,6 @@ func greet(c *cli, s *server.Server, cfg server.Config) {
 		fmt.Fprintf(c.stdout, "Made %s: the root key in root.key, the root access key in credentials. Keep a copy of both on another machine: without root.key no key can be read again.\n", cfg.Data)
 	}
 	fmt.Fprintf(c.stdout, "Vigil %s answers on %s\n", server.Version, s.URL())
+	fmt.Fprintf(c.stdout, "Its log's public key is %s\n", s.LogKey())
 	fmt.Fprintf(c.stdout, "Use it from another shell:  eval \"$(vigil env --data %s)\" && aws kms list-keys\n", shellQuote(cfg.Data))
 }

@@ -222,13 +222,13 @@ func TestDroppedPages(t *testing.T) {
 		h.start(t)
 		h.commit(t, 600, 10)
 		r := h.reader(t)
-		r.visit(t)
+		r.Visit(t)
 		h.stop(t)
 		h.change(t, execute(`DELETE FROM journal_page WHERE EXISTS (SELECT 1 FROM journal_order o WHERE o.node = journal_page.node AND o.number = journal_page.number AND o.first < 300)`,
 			`DELETE FROM journal_order WHERE first < 300`))
 		h.start(t)
 		h.commit(t, 30, 10)
-		r.visit(t)
+		r.Visit(t)
 		entries, err := h.j.Get(t.Context(), []int64{300, 629})
 		if err != nil || len(entries) != 2 {
 			t.Fatalf("%d entries, %v", len(entries), err)

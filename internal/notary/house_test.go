@@ -7,16 +7,13 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
-	"slices"
 	"testing"
 	"time"
-
-	"golang.org/x/mod/sumdb/note"
-	"golang.org/x/mod/sumdb/tlog"
 
 	"vigil"
 	"vigil/internal/call"
 	"vigil/internal/journal"
+	"vigil/internal/notary/notarytest"
 	"vigil/internal/seal"
 	"vigil/internal/store"
 	"vigil/internal/store/postgres"
@@ -172,109 +169,11 @@ func (h *house) get(t testing.TB, resource string, status int) (*http.Response, 
 	return w.Result(), w.Body.Bytes()
 }
 
-// reader is a program of somebody else's: it knows the log's key and what it has seen of the log, reads tiles as C2SP has them,
-// and uses no code of Vigil but to ask.
-type reader struct {
-	get func(resource string) []byte // nil for what is not there
-	key note.Verifier
-
-	seen  []tlog.Tree
-	tiles map[tlog.Tile][]byte
-}
-
-func (r *reader) Height() int { return 8 }
-
-func (r *reader) SaveTiles(tiles []tlog.Tile, data [][]byte) {
-	for i, t := range tiles {
-		r.tiles[t] = data[i]
-	}
-}
-
-func (r *reader) ReadTiles(tiles []tlog.Tile) ([][]byte, error) {
-	data := make([][]byte, len(tiles))
-	for i, t := range tiles {
-		if kept, ok := r.tiles[t]; ok {
-			data[i] = kept
-			continue
-		}
-		path := fmt.Sprintf("tile/%d/%s", t.L, tileNumber(t.N))
-		if t.W < 256 {
-			path += fmt.Sprintf(".p/%d", t.W)
-		}
-		if data[i] = r.get(path); data[i] == nil {
-			return nil, fmt.Errorf("%s is not there", path)
-		}
-	}
-	return data, nil
-}
-
-func tileNumber(n int64) string {
-	text := fmt.Sprintf("%03d", n%1000)
-	for n /= 1000; n > 0; n /= 1000 {
-		text = fmt.Sprintf("x%03d/%s", n%1000, text)
-	}
-	return text
-}
-
-// visit reads the newest checkpoint and verifies that the log has what it had before.
-func (r *reader) visit(t testing.TB) tlog.Tree {
-	t.Helper()
-	opened, err := note.Open(r.get("checkpoint"), note.VerifierList(r.key))
-	if err != nil {
-		t.Fatal(err)
-	}
-	var origin, root string
-	var tree tlog.Tree
-	if _, err := fmt.Sscanf(opened.Text, "%s\n%d\n%s\n", &origin, &tree.N, &root); err != nil || origin != r.key.Name() {
-		t.Fatalf("the checkpoint is %q (%v)", opened.Text, err)
-	}
-	if tree.Hash, err = tlog.ParseHash(root); err != nil {
-		t.Fatal(err)
-	}
-	hashes := tlog.TileHashReader(tree, r)
-	for _, earlier := range r.seen {
-		if earlier.N == 0 {
-			continue
-		}
-		if earlier.N > tree.N {
-			t.Fatalf("the tree had %d leaves, and has %d", earlier.N, tree.N)
-		}
-		proof, err := tlog.ProveTree(tree.N, earlier.N, hashes)
-		if err != nil {
-			t.Fatalf("%d to %d leaves: %v", earlier.N, tree.N, err)
-		}
-		if err := tlog.CheckTree(proof, tree.N, tree.Hash, earlier.N, earlier.Hash); err != nil {
-			t.Fatalf("%d to %d leaves: %v", earlier.N, tree.N, err)
-		}
-	}
-	if !slices.Contains(r.seen, tree) {
-		r.seen = append(r.seen, tree)
-	}
-	return tree
-}
-
-// find verifies that an entry is in a tree.
-func (r *reader) find(t testing.TB, tree tlog.Tree, index int64, entry []byte) {
-	t.Helper()
-	hashes := tlog.TileHashReader(tree, r)
-	proof, err := tlog.ProveRecord(tree.N, index, hashes)
-	if err != nil {
-		t.Fatalf("entry %d: %v", index, err)
-	}
-	if err := tlog.CheckRecord(proof, tree.N, tree.Hash, index, tlog.RecordHash(entry)); err != nil {
-		t.Fatalf("entry %d: %v", index, err)
-	}
-}
-
-func (h *house) reader(t testing.TB) *reader {
+func (h *house) reader(t testing.TB) *notarytest.Reader {
 	t.Helper()
 	_, vkey := h.get(t, "key", http.StatusOK)
-	key, err := note.NewVerifier(string(vkey[:len(vkey)-1]))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &reader{key: key, tiles: map[tlog.Tile][]byte{}, get: func(resource string) []byte {
+	return notarytest.NewReader(t, string(vkey), func(resource string) []byte {
 		_, body := h.get(t, resource, http.StatusOK)
 		return body
-	}}
+	})
 }

@@ -13,6 +13,7 @@ import (
 
 	"vigil"
 	"vigil/internal/journal"
+	"vigil/internal/notary/notarytest"
 	"vigil/internal/store"
 	"vigil/internal/store/storetest"
 )
@@ -20,7 +21,7 @@ import (
 // TestIndependentReader verifies tiles, bundles, inclusion and consistency over restarts, at sizes around the borders of tiles.
 func TestIndependentReader(t *testing.T) {
 	engines(t, func(t *testing.T, h *house) {
-		var r *reader
+		var r *notarytest.Reader
 		for _, n := range []int{0, 1, 2, 252, 1, 1, 500, 3000} {
 			h.start(t)
 			if r == nil {
@@ -29,14 +30,14 @@ func TestIndependentReader(t *testing.T) {
 				h.start(t)
 			}
 			h.commit(t, n, 7)
-			tree := r.visit(t)
+			tree := r.Visit(t)
 			all := h.records(t)
 			if tree.N != int64(len(all)) {
 				t.Fatalf("%d of %d records are sealed", tree.N, len(all))
 			}
 			for index := int64(0); index < tree.N; index += 1 + tree.N/50 {
 				digest := sha256.Sum256(all[index].Data)
-				r.find(t, tree, index, append([]byte{1}, digest[:]...))
+				r.Find(t, tree, index, append([]byte{1}, digest[:]...))
 			}
 			h.stop(t)
 		}
@@ -163,7 +164,7 @@ func TestFaults(t *testing.T) {
 			h.start(t)
 			h.commit(t, 100, 10)
 			r := h.reader(t)
-			r.visit(t)
+			r.Visit(t)
 			for n := 1; n <= 6; n++ {
 				faulty.FailUpdate(n, fault) // of the committer, the sequencer or the notary
 				for i := range 3 {
@@ -173,13 +174,13 @@ func TestFaults(t *testing.T) {
 				if err := h.n.Err(); err != nil {
 					t.Fatal(err)
 				}
-				r.visit(t)
+				r.Visit(t)
 			}
 			h.stop(t)
 			h.open = open
 			h.start(t)
 			h.commit(t, 10, 3)
-			r.visit(t)
+			r.Visit(t)
 			h.stop(t)
 			if r := h.check(t); !r.Good() {
 				t.Errorf("%s: %q", path, r.Findings)
