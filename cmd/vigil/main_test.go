@@ -42,7 +42,7 @@ func TestScript(t *testing.T) {
 // TestScriptPostgres has the main job done on PostgreSQL.
 func TestScriptPostgres(t *testing.T) {
 	storetest.Postgres(t) // skips, or fails, once for all
-	testscript.Run(t, scripts(t, testscript.Params{Files: []string{"testdata/script/cli.txtar", "testdata/script/boto3.txtar"}}, func(e *testscript.Env) {
+	testscript.Run(t, scripts(t, testscript.Params{Files: []string{"testdata/script/cli.txtar", "testdata/script/boto3.txtar", "testdata/script/log.txtar"}}, func(e *testscript.Env) {
 		e.Setenv("VIGIL_DATABASE", storetest.Postgres(t))
 	}))
 }
