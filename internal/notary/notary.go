@@ -307,7 +307,7 @@ func (n *Notary) keep() error {
 
 // replaceFile writes a file whole, or leaves it as it was.
 func replaceFile(path string, data []byte) error {
-	if err := os.WriteFile(path+".new", data, 0o644); err != nil {
+	if err := os.WriteFile(path+".new", data, 0o600); err != nil {
 		return err
 	}
 	return os.Rename(path+".new", path)
