@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"time"
 
 	"github.com/valyala/fasthttp"
 )
@@ -172,6 +173,17 @@ func (x *exchange) Write(p []byte) (int, error) {
 	x.ctx.Response.AppendBody(p)
 	return len(p), nil
 }
+
+// Stream makes body the answer's, size bytes of it, to be sent when the handler has returned and not gathered in memory before. It
+// is closed then. Of an answer to HEAD only the size is sent. Nothing may be written besides.
+func (x *exchange) Stream(body io.ReadCloser, size int64) {
+	x.WriteHeader(http.StatusOK)
+
+	x.ctx.Response.SetBodyStream(body, int(size))
+}
+
+// SetReadDeadline is for http.ResponseController: it says until when the body may be read, in place of ReadTimeout.
+func (x *exchange) SetReadDeadline(t time.Time) error { return x.ctx.SetReadDeadline(t) }
 
 // finish ends the answer. What the handler has not read of the body is passed over: a client that is still sending when the
 // connection closes would not get the answer.

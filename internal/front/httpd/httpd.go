@@ -3,7 +3,8 @@
 // It is net/http's contract on fasthttp's connections, which take half of the processor time that net/http's take of a small
 // request. What differs: HTTP/2 is not spoken, as AWS KMS does not; a request's context is not done when its client has gone, since a
 // call that was begun is finished and recorded; a handler must keep nothing of a request when it has returned; and answers are gathered
-// in memory before they are written. There are no hijacking, flushing, push or trailers.
+// in memory before they are written, but for a body that is given as a whole, by the answer's method Stream(io.ReadCloser, int64). There
+// are no hijacking, flushing, push or trailers.
 package httpd
 
 import (

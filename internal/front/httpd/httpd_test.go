@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"crypto/tls"
 	"fmt"
 	"io"
@@ -154,6 +155,46 @@ func TestAnswerIsExact(t *testing.T) {
 	if want := []string{"Connection", "Content-Length", "Content-Type", "Date", "x-lower-case"}; !slices.Equal(names, want) {
 		t.Errorf("headers %v, want %v", names, want)
 	}
+}
+
+type closing struct {
+	io.Reader
+	closed chan struct{}
+}
+
+func (c closing) Close() error {
+	close(c.closed)
+	return nil
+}
+
+// A body of any size is sent without being gathered, and one to HEAD is not read.
+func TestStream(t *testing.T) {
+	const size = 100 << 20
+	var closed chan struct{}
+	_, address := start(t, func(w http.ResponseWriter, r *http.Request) {
+		closed = make(chan struct{})
+		w.Header().Set("Content-Length", "1") // is not believed
+		w.WriteHeader(http.StatusPartialContent)
+		w.(interface{ Stream(io.ReadCloser, int64) }).Stream(closing{io.LimitReader(rand.Reader, size), closed}, size)
+	})
+	for _, method := range []string{http.MethodGet, http.MethodHead} {
+		r, _ := http.NewRequest(method, "http://"+address, nil)
+		resp, err := http.DefaultClient.Do(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		n, err := io.Copy(io.Discard, resp.Body)
+		resp.Body.Close()
+		want := int64(size)
+		if method == http.MethodHead {
+			want = 0
+		}
+		if err != nil || n != want || resp.ContentLength != size || resp.StatusCode != http.StatusPartialContent {
+			t.Errorf("%s: %d bytes of %d, status %d: %v", method, n, resp.ContentLength, resp.StatusCode, err)
+		}
+		<-closed
+	}
+	http.DefaultClient.CloseIdleConnections()
 }
 
 func TestExpectContinue(t *testing.T) {
