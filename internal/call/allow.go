@@ -9,8 +9,8 @@ import (
 	"vigil/internal/policy"
 )
 
-// Allow asks whether the caller may perform action, such as kms:Encrypt, on r, and returns nil or an AccessDeniedException (of IAM
-// and STS an AccessDenied) that says which policy is why. The conditions are the service's own keys, such as kms:EncryptionAlgorithm, and may be nil; the
+// Allow asks whether the caller may perform action, such as kms:Encrypt, on r, and returns nil or an AccessDeniedException (of IAM,
+// STS and S3 an AccessDenied) that says which policy is why. The conditions are the service's own keys, such as kms:EncryptionAlgorithm, and may be nil; the
 // global ones are added. Neither is gathered before a policy asks for it.
 func (c *Call) Allow(action string, r policy.Resource, conditions policy.Context) error {
 	c.keys = c.keys[:0]
@@ -35,7 +35,8 @@ func (c *Call) Allow(action string, r policy.Resource, conditions policy.Context
 		c.allowed = true
 		return nil
 	}
-	if c.Service == "iam" || c.Service == "sts" {
+	switch c.Service {
+	case "iam", "sts", "s3":
 		return &Error{Code: "AccessDenied", Message: decision.Denial(), Status: 403}
 	}
 	return &Error{Code: "AccessDeniedException", Message: decision.Denial(), Status: 400}

@@ -53,14 +53,17 @@ func (c *Call) ARN(resource string) arn.ARN {
 
 // Touch notes a resource that the call is about, for the record. A resource is noted once; order is kept.
 // typ is CloudTrail's name of the kind, such as AWS::KMS::Key.
-func (c *Call) Touch(typ string, resource arn.ARN) {
+func (c *Call) Touch(typ string, resource arn.ARN) { c.TouchOf(typ, resource, resource.Account) }
+
+// TouchOf is Touch for a resource whose ARN does not say whose it is, as those of S3 do not.
+func (c *Call) TouchOf(typ string, resource arn.ARN, account string) {
 	text := resource.String()
 	for _, r := range c.resources {
 		if r.ARN == text {
 			return
 		}
 	}
-	c.resources = append(c.resources, vigil.Resource{AccountID: resource.Account, Type: typ, ARN: text})
+	c.resources = append(c.resources, vigil.Resource{AccountID: account, Type: typ, ARN: text})
 }
 
 // Note adds a member to the record's additionalEventData. The value must not be secret.
