@@ -32,6 +32,9 @@ type Config struct {
 	Journal  *journal.Journal
 	Clock    clock.Clock
 	Services []call.Service
+	REST     call.REST // the API of methods on resources; without a Route there is none
+	// Hosts are names of the server's under which REST's resources have names of their own: bucket.host.
+	Hosts []string
 	// Secret looks an access key up: its secret and whose it is. sessionToken is empty for a long-term key. Its error is
 	// call.ErrExpiredToken for a session that is over, and any other for what is not known.
 	Secret func(accessKeyID, sessionToken string) (secret string, p call.Principal, err error)
@@ -51,6 +54,7 @@ type Door struct {
 	region   string
 	observe  func(*call.Call, time.Duration)
 	router   router
+	rest     *rest
 	keys     signingKeys
 	refusals refusals
 	scratch  sync.Pool
@@ -69,6 +73,7 @@ func New(cfg Config) (*Door, error) {
 		region:   cfg.Region,
 		observe:  cfg.Observe,
 		refusals: refusals{log: cfg.Log},
+		rest:     newREST(cfg.REST, cfg.Hosts),
 		scratch:  sync.Pool{New: func() any { return new(scratch) }},
 	}
 	for _, s := range cfg.Services {
@@ -81,6 +86,10 @@ func New(cfg Config) (*Door, error) {
 
 // ServeHTTP answers one request.
 func (d *Door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if d.rest.isFor(r) {
+		d.serveREST(w, r)
+		return
+	}
 	begun := time.Now()
 	s := d.scratch.Get().(*scratch)
 	defer d.putBack(s)
