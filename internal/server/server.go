@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
@@ -35,6 +36,7 @@ import (
 	"vigil/internal/metrics"
 	"vigil/internal/notary"
 	"vigil/internal/notify"
+	"vigil/internal/objects"
 	"vigil/internal/seal"
 	"vigil/internal/store"
 	"vigil/internal/store/postgres"
@@ -97,6 +99,7 @@ type Server struct {
 	outbox   *deliver.Outbox
 	alarms   *alarms.Alarms
 	events   *events.Events
+	objects  *objects.Objects
 	door     *front.Door
 	http     *httpd.Server
 	listener net.Listener
@@ -265,6 +268,9 @@ func (s *Server) openServices(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if err := s.openBuckets(ctx); err != nil {
+		return err
+	}
 	if s.trail, err = trail.New(ctx, trail.Config{
 		Journal: s.journal, DB: s.history, Clock: s.clock, Main: s.main, Watch: s.watch, PutLogs: s.putLogs,
 	}); err != nil {
@@ -283,6 +289,35 @@ func (s *Server) openServices(ctx context.Context) error {
 		return err
 	}
 	return s.openWatch(ctx, root)
+}
+
+// openBuckets opens the buckets, whose objects are files in the data directory.
+func (s *Server) openBuckets(ctx context.Context) error {
+	files, err := objects.OpenFiles(filepath.Join(s.files.path, "buckets"), s.clock)
+	if err != nil {
+		return err
+	}
+	s.objects, err = objects.New(ctx, objects.Config{DB: s.main, Clock: s.clock, Store: files})
+	return err
+}
+
+// hosts are the names of the server before which a bucket's may stand.
+func (s *Server) hosts() []string {
+	hosts := []string{"localhost"}
+	named, _, _ := net.SplitHostPort(s.cfg.Listen)
+	if s.cfg.TLSCert != "" {
+		named = s.tlsName(named)
+	}
+	public, err := url.Parse(s.cfg.PublicURL)
+	if err != nil {
+		public = new(url.URL) // whoever uses it says so
+	}
+	for _, host := range []string{named, public.Hostname()} {
+		if host != "" && net.ParseIP(host) == nil {
+			hosts = append(hosts, host)
+		}
+	}
+	return hosts
 }
 
 // lastUse is what KMS asks of CloudTrail's history: when a key was last used.
@@ -327,6 +362,7 @@ func (s *Server) openDoor(context.Context) error {
 			s.kms.Service(), s.trail.Service(), s.identity.IAM(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.events.Service(),
 			s.vigilService(),
 		},
+		REST: s.objects.API(), Hosts: s.hosts(),
 		Observe: s.observe,
 	})
 	if err != nil {
@@ -353,6 +389,10 @@ func (s *Server) startFront(context.Context) error {
 
 // serveHTTP is no http.ServeMux, which redirects paths such as // by itself: every request but this one is the door's to answer.
 func (s *Server) serveHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != "/" && s.door.IsSignedREST(r) { // whatever the bucket is called
+		s.door.ServeHTTP(w, r)
+		return
+	}
 	if r.URL.Path == "/health" && (r.Method == http.MethodGet || r.Method == http.MethodHead) {
 		s.health(w, r)
 		return
