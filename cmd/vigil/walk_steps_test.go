@@ -101,6 +101,11 @@ var successes = []step{
 	{op: "DeleteCustomKeyStore", in: `{"CustomKeyStoreId":"${store2}"}`},
 }
 
+// elsewhere is the input for an external key store on a host of its name, with one text put for another.
+func elsewhere(name, old, new string) string {
+	return strings.NewReplacer("${endpoint}", "https://"+name+".example.com", old, new).Replace(externalStore(name, ""))
+}
+
 // externalStore is the input for an external key store, with further members.
 func externalStore(name, more string) string {
 	return `{"CustomKeyStoreName":"` + name + `","CustomKeyStoreType":"EXTERNAL_KEY_STORE","XksProxyConnectivity":"PUBLIC_ENDPOINT","XksProxyUriEndpoint":"${endpoint}",` +
@@ -284,11 +289,26 @@ var failures = []step{
 	{op: "ImportKeyMaterial", in: `{"KeyId":"${ext}","EncryptedKeyMaterial":"${otherWrapped}","ImportToken":"${token}","ExpirationModel":"KEY_MATERIAL_DOES_NOT_EXPIRE"}`, want: "IncorrectKeyMaterialException"},
 	{op: "ImportKeyMaterial", in: `{"KeyId":"${ext}","EncryptedKeyMaterial":"eA==","ImportToken":"${token}","ExpirationModel":"KEY_MATERIAL_DOES_NOT_EXPIRE"}`, want: "InvalidCiphertextException"},
 	{op: "ImportKeyMaterial", in: `{"KeyId":"${ext}","EncryptedKeyMaterial":"${wrapped}","ImportToken":"eA==","ExpirationModel":"KEY_MATERIAL_DOES_NOT_EXPIRE"}`, want: "InvalidImportTokenException"},
+	{op: "TagResource", in: `{"KeyId":"${sym}","Tags":[{"TagKey":"aws:x","TagValue":""}]}`, want: "TagException"},
+	{op: "PutKeyPolicy", in: `{"KeyId":"${sym}","Policy":"{` + strings.Repeat(" ", 33<<10) + `}"}`, want: "LimitExceededException"},
+	{op: "Decrypt", in: `{"CiphertextBlob":"${blob}","KeyId":"${ecc}","EncryptionAlgorithm":"RSAES_OAEP_SHA_256"}`, want: "InvalidKeyUsageException"},
+	{op: "Decrypt", in: `{"CiphertextBlob":"${blob}","KeyId":"${absent}","EncryptionAlgorithm":"RSAES_OAEP_SHA_256"}`, want: "NotFoundException"},
+	{op: "GenerateDataKeyPair", in: `{"KeyId":"${xks}","KeyPairSpec":"ECC_NIST_P256"}`, want: "UnsupportedOperationException"},
+	{op: "GenerateDataKeyPairWithoutPlaintext", in: `{"KeyId":"${xks}","KeyPairSpec":"ECC_NIST_P256"}`, want: "UnsupportedOperationException"},
+	{op: "ReplicateKey", in: `{"KeyId":"${mrk}","ReplicaRegion":"${region}"}`, replica: true, want: "AlreadyExistsException"},
+	{op: "ReplicateKey", in: `{"KeyId":"${mrk}","ReplicaRegion":"eu-north-1","Policy":"{}"}`, replica: true, want: "MalformedPolicyDocumentException"},
+	{op: "ReplicateKey", in: `{"KeyId":"${mrk}","ReplicaRegion":"eu-north-1","Tags":[{"TagKey":"aws:x","TagValue":""}]}`, replica: true, want: "TagException"},
+	{op: "CreateGrant", in: `{"KeyId":"${sym2}","GranteePrincipal":"arn:aws:iam::${account}:root","Operations":["Encrypt"]}`, save: saved{"dryGrant": "GrantId", "dryToken": "GrantToken"}},
+	{op: "RetireGrant", in: `{"GrantToken":"${dryToken}","DryRun":true}`, want: "DryRunOperationException"},
+	{op: "RevokeGrant", in: `{"KeyId":"${sym2}","GrantId":"${absent}"}`, want: "InvalidGrantIdException"},
+	{op: "UpdateCustomKeyStore", in: `{"CustomKeyStoreId":"${store}","XksProxyUriPath":"/other/kms/xks/v1"}`, want: "XksProxyInvalidConfigurationException"},
 	{op: "RotateKeyOnDemand", in: `{"KeyId":"${sym}"}`, times: 24},
 	{op: "RotateKeyOnDemand", in: `{"KeyId":"${sym}"}`, want: "LimitExceededException"},
 	{op: "CreateCustomKeyStore", in: externalStore("renamed", ""), want: "CustomKeyStoreNameInUseException"},
 	{op: "CreateCustomKeyStore", in: externalStore("three", ""), want: "XksProxyUriInUseException"},
 	{op: "CreateCustomKeyStore", in: `{"CustomKeyStoreName":"hsm","CloudHsmClusterId":"cluster-2a23b4cdefgh","KeyStorePassword":"password","TrustAnchorCertificate":"x"}`, want: "CloudHsmClusterNotFoundException"},
+	{op: "CreateCustomKeyStore", in: elsewhere("three", "${secret}", strings.Repeat("A", 43)), want: "XksProxyIncorrectAuthenticationCredentialException"},
+	{op: "CreateCustomKeyStore", in: elsewhere("three", `"PUBLIC_ENDPOINT"`, `"VPC_ENDPOINT_SERVICE","XksProxyVpcEndpointServiceName":"com.amazonaws.vpce.us-east-1.vpce-svc-0123456789abcdef0"`), want: "XksProxyVpcEndpointServiceNotFoundException"},
 	{op: "DescribeCustomKeyStores", in: `{"CustomKeyStoreId":"cks-1234567890abcdef0"}`, want: "CustomKeyStoreNotFoundException"},
 	{op: "DescribeCustomKeyStores", in: `{"Marker":"x"}`, want: "InvalidMarkerException"},
 	{op: "ConnectCustomKeyStore", in: `{"CustomKeyStoreId":"cks-1234567890abcdef0"}`, want: "CustomKeyStoreNotFoundException"},
@@ -301,6 +321,8 @@ var failures = []step{
 	{op: "DisconnectCustomKeyStore", in: `{"CustomKeyStoreId":"${store}"}`},
 	{op: "DescribeCustomKeyStores", in: `{"CustomKeyStoreId":"${store}"}`, until: "DISCONNECTED"},
 	{op: "DeleteCustomKeyStore", in: `{"CustomKeyStoreId":"${store}"}`, want: "CustomKeyStoreHasCMKsException"},
+	{op: "DisconnectCustomKeyStore", in: `{"CustomKeyStoreId":"${store}"}`, want: "CustomKeyStoreInvalidStateException"},
+	{op: "CreateKey", in: `{"Origin":"EXTERNAL_KEY_STORE","CustomKeyStoreId":"${store}","XksKeyId":"hsm-key-2"}`, want: "CustomKeyStoreInvalidStateException"},
 	{op: "DisableKey", in: `{"KeyId":"${sym}"}`},
 	{op: "Decrypt", in: `{"CiphertextBlob":"${blob}"}`, want: "DisabledException"},
 	{op: "ScheduleKeyDeletion", in: `{"KeyId":"${sym}","PendingWindowInDays":7}`},
