@@ -60,7 +60,9 @@ func bench(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	b := &benchmark{profile: profile, clients: *clients, http: &http.Client{Transport: &http.Transport{MaxIdleConns: 2 * *clients, MaxIdleConnsPerHost: *clients}}}
+	transport := profile.Transport()
+	transport.Proxy, transport.MaxIdleConns, transport.MaxIdleConnsPerHost = nil, 2**clients, *clients
+	b := &benchmark{profile: profile, clients: *clients, http: &http.Client{Transport: transport}}
 	if err := b.prepare(ctx, *op, cmp.Or(*spec, bareSpecs[*op])); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ func accountAdd(ctx context.Context, c *cli, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := server.WriteConfig(*data, profile.Region, profile.Endpoint); err != nil {
+	if err := server.WriteConfig(*data, profile.ClientConfig); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "Added account %s. Its root access key is profile %s:  aws --profile %s sts get-caller-identity\n", account, account, account)
@@ -101,11 +101,11 @@ func operate(ctx context.Context, data, database, operation string, in map[strin
 		if err != nil {
 			return err
 		}
-		usual := profile.Endpoint
+		usual := profile.ClientConfig
 		profile.Endpoint = s.URL()
 		defer func() {
 			s.Stop()
-			_ = server.WriteConfig(data, profile.Region, usual) // the next start writes it anyway
+			_ = server.WriteConfig(data, usual) // the next start writes it anyway
 		}()
 	}
 	return server.Operate(ctx, profile, operation, in, out)

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"net/http"
 	"slices"
 	"strings"
 	"syscall"
@@ -100,13 +101,19 @@ type trailReader struct {
 const overlap = 5 * time.Second
 
 func newTrailReader(p server.Profile) *trailReader {
-	return &trailReader{seen: map[string]time.Time{}, client: cloudtrail.New(cloudtrail.Options{
-		Region: p.Region, BaseEndpoint: &p.Endpoint, Credentials: credentials(p), Retryer: aws.NopRetryer{},
-		APIOptions: []func(*middleware.Stack) error{awsmiddleware.AddUserAgentKeyValue(trailAgent, server.Version)}})}
+	config := awsConfig(p)
+	config.APIOptions = []func(*middleware.Stack) error{awsmiddleware.AddUserAgentKeyValue(trailAgent, server.Version)}
+	return &trailReader{seen: map[string]time.Time{}, client: cloudtrail.NewFromConfig(config)}
 }
 
 // trailAgent names this command in the records of its own look-ups, which it does not print: following would never end.
 const trailAgent = "vigil-trail"
+
+// awsConfig is the configuration of the SDK's clients of the profile's server. They do not retry.
+func awsConfig(p server.Profile) aws.Config {
+	return aws.Config{Region: p.Region, BaseEndpoint: &p.Endpoint, Credentials: credentials(p), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		HTTPClient: &http.Client{Transport: p.Transport()}}
+}
 
 func credentials(p server.Profile) aws.CredentialsProvider {
 	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
@@ -120,15 +127,13 @@ func (t *trailReader) keyARN(ctx context.Context, p server.Profile, key string) 
 		return key, nil
 	}
 	if strings.Contains(key, "alias/") {
-		out, err := kms.New(kms.Options{Region: p.Region, BaseEndpoint: &p.Endpoint, Credentials: credentials(p), Retryer: aws.NopRetryer{}}).
-			DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &key})
+		out, err := kms.NewFromConfig(awsConfig(p)).DescribeKey(ctx, &kms.DescribeKeyInput{KeyId: &key})
 		if err != nil {
 			return "", err
 		}
 		return *out.KeyMetadata.Arn, nil
 	}
-	who, err := sts.New(sts.Options{Region: p.Region, BaseEndpoint: &p.Endpoint, Credentials: credentials(p), Retryer: aws.NopRetryer{}}).
-		GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
+	who, err := sts.NewFromConfig(awsConfig(p)).GetCallerIdentity(ctx, &sts.GetCallerIdentityInput{})
 	if err != nil {
 		return "", err
 	}

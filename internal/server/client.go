@@ -21,7 +21,7 @@ func Operate(ctx context.Context, p Profile, operation string, in, out any) erro
 	if err != nil {
 		return err
 	}
-	return Call(ctx, http.DefaultClient, p, "vigil", "Vigil."+operation, body, out)
+	return Call(ctx, &http.Client{Transport: p.Transport()}, p, "vigil", "Vigil."+operation, body, out)
 }
 
 // Call makes a signed call of the JSON protocol and reads its answer into out. The errors of the API are returned as text.

@@ -1,8 +1,11 @@
 package server
 
 import (
+	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -102,10 +105,15 @@ func AddProfile(dir, profile, accessKeyID, secret string) error {
 	return writeINI(path, profiles)
 }
 
-// writeConfig writes the configuration file: for each profile of the credentials, the region and where the server is.
-func (d dataDir) writeConfig(region, endpoint string) error {
-	return WriteConfig(d.path, region, endpoint)
+// ClientConfig is where clients on this machine find the server.
+type ClientConfig struct {
+	Region   string
+	Endpoint string
+	CABundle string // a PEM file of the authorities that vouch for the server; empty for the system's
 }
+
+// writeConfig writes the configuration file.
+func (d dataDir) writeConfig(c ClientConfig) error { return WriteConfig(d.path, c) }
 
 // hasConfig says that the directory was served before: the configuration is written when all else is well.
 func (d dataDir) hasConfig() bool {
@@ -114,7 +122,7 @@ func (d dataDir) hasConfig() bool {
 }
 
 // WriteConfig writes the client configuration for every profile that has credentials.
-func WriteConfig(dir, region, endpoint string) error {
+func WriteConfig(dir string, c ClientConfig) error {
 	profiles, err := readINI(filepath.Join(dir, credentialsFile))
 	if err != nil {
 		return err
@@ -125,14 +133,27 @@ func WriteConfig(dir, region, endpoint string) error {
 		if name != "default" {
 			name = "profile " + name
 		}
-		sections = append(sections, section{name, []setting{{"region", region}, {"endpoint_url", endpoint}}})
+		settings := []setting{{"region", c.Region}, {"endpoint_url", c.Endpoint}}
+		if c.CABundle != "" {
+			settings = append(settings, setting{"ca_bundle", c.CABundle})
+		}
+		sections = append(sections, section{name, settings})
 	}
 	return writeINI(filepath.Join(dir, configFile), sections)
 }
 
 // Profile is what a client needs to call the server.
 type Profile struct {
-	AccessKeyID, Secret, Region, Endpoint string
+	AccessKeyID, Secret string
+	ClientConfig
+	roots *x509.CertPool // those of CABundle
+}
+
+// Transport connects to the server and trusts who the profile says that vouches for it.
+func (p Profile) Transport() *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.TLSClientConfig = &tls.Config{RootCAs: p.roots, MinVersion: tls.VersionTLS12}
+	return t
 }
 
 // ReadProfile reads a profile of the data directory's client files.
@@ -162,8 +183,23 @@ func ReadProfile(dir, name string) (Profile, error) {
 	p := Profile{
 		AccessKeyID: find(credentials, name, "aws_access_key_id"),
 		Secret:      find(credentials, name, "aws_secret_access_key"),
-		Region:      find(config, in, "region"),
-		Endpoint:    find(config, in, "endpoint_url"),
+		ClientConfig: ClientConfig{
+			Region:   find(config, in, "region"),
+			Endpoint: find(config, in, "endpoint_url"),
+			CABundle: find(config, in, "ca_bundle"),
+		},
+	}
+	if p.CABundle != "" {
+		if p.roots, err = x509.SystemCertPool(); err != nil {
+			p.roots = x509.NewCertPool()
+		}
+		bundle, err := os.ReadFile(p.CABundle)
+		if err != nil {
+			return Profile{}, fmt.Errorf("%s: ca_bundle: %w", filepath.Join(dir, configFile), err)
+		}
+		if !p.roots.AppendCertsFromPEM(bundle) {
+			return Profile{}, fmt.Errorf("%s: ca_bundle: there is no certificate in %s", filepath.Join(dir, configFile), p.CABundle)
+		}
 	}
 	if p.AccessKeyID == "" || p.Endpoint == "" {
 		if name != "default" {

@@ -4,7 +4,6 @@ package server
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -375,7 +374,7 @@ func (s *Server) openDoor(context.Context) error {
 func (s *Server) startFront(context.Context) error {
 	s.http = httpd.New(http.HandlerFunc(s.serveHTTP), s.log)
 	s.firstRun = !s.files.hasConfig()
-	if err := s.files.writeConfig(s.cfg.Region, s.endpoint()); err != nil {
+	if err := s.files.writeConfig(ClientConfig{Region: s.cfg.Region, Endpoint: s.endpoint(), CABundle: s.caBundle()}); err != nil {
 		return err
 	}
 	s.onStop("calls in flight", s.drain)
@@ -463,56 +462,4 @@ func nitroRoots(file string) (*attestation.Trust, error) {
 		return nil, fmt.Errorf("--nitro-root %s: %w", file, err)
 	}
 	return trust, nil
-}
-
-func isLoopback(host string) bool {
-	ip := net.ParseIP(host)
-	return host == "localhost" || ip != nil && ip.IsLoopback()
-}
-
-func listen(cfg Config) (net.Listener, error) {
-	l, err := net.Listen("tcp", cfg.Listen)
-	if err != nil || cfg.TLSCert == "" {
-		return l, err
-	}
-	cert, err := loadCertificate(cfg)
-	if err != nil {
-		l.Close()
-		return nil, err
-	}
-	return tls.NewListener(l, &tls.Config{Certificates: []tls.Certificate{cert}, MinVersion: tls.VersionTLS12, NextProtos: []string{"http/1.1"}}), nil
-}
-
-func loadCertificate(cfg Config) (tls.Certificate, error) {
-	cert, err := tls.LoadX509KeyPair(cfg.TLSCert, cfg.TLSKey)
-	if err != nil {
-		return cert, fmt.Errorf("--tls-cert %s, --tls-key %s: %w", cfg.TLSCert, cfg.TLSKey, err)
-	}
-	return cert, nil
-}
-
-// endpoint is the URL that clients on this machine use.
-func (s *Server) endpoint() string {
-	host, port, _ := net.SplitHostPort(s.listener.Addr().String())
-	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
-		host = "127.0.0.1"
-	}
-	scheme := "http"
-	if s.cfg.TLSCert != "" {
-		scheme = "https"
-		host = s.tlsName(host)
-	}
-	return scheme + "://" + net.JoinHostPort(host, port)
-}
-
-// tlsName is a name that the certificate is for, as clients check it, or host when it is for that or says nothing.
-func (s *Server) tlsName(host string) string {
-	cert, err := loadCertificate(s.cfg)
-	if err != nil || cert.Leaf == nil || cert.Leaf.VerifyHostname(host) == nil {
-		return host
-	}
-	if len(cert.Leaf.DNSNames) > 0 && !strings.Contains(cert.Leaf.DNSNames[0], "*") {
-		return cert.Leaf.DNSNames[0]
-	}
-	return host
 }
