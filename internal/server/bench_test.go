@@ -28,34 +28,13 @@ func (d *discard) WriteHeader(status int)      { d.status = status }
 // BenchmarkCall is what the house does for a call, from the parsed request to the encoded answer, durable record and all; HTTP itself is
 // left out. 64 calls wait at a time.
 func BenchmarkCall(b *testing.B) {
-	s, err := Start(context.Background(), Config{Listen: "127.0.0.1:0", Data: b.TempDir(), Region: "us-east-1"})
-	if err != nil {
-		b.Fatal(err)
-	}
-	defer s.Stop()
-	p, err := ReadProfile(s.cfg.Data, "default")
-	if err != nil {
-		b.Fatal(err)
-	}
-	var key struct{ KeyMetadata struct{ KeyId string } }
-	if err := Call(context.Background(), http.DefaultClient, p, "kms", "TrentService.CreateKey", []byte("{}"), &key); err != nil {
-		b.Fatal(err)
-	}
-	id := key.KeyMetadata.KeyId
-	for name, in := range map[string]any{
-		"Encrypt":         map[string]any{"KeyId": id, "Plaintext": make([]byte, 256), "EncryptionContext": map[string]string{"purpose": "bench"}},
-		"GenerateDataKey": map[string]any{"KeyId": id, "KeySpec": "AES_256"},
-		"DescribeKey":     map[string]any{"KeyId": id},
-	} {
-		b.Run(name, func(b *testing.B) {
-			body, err := json.Marshal(in)
-			if err != nil {
-				b.Fatal(err)
-			}
+	s, p, calls := benchServer(b)
+	for operation, body := range calls {
+		b.Run(operation, func(b *testing.B) {
 			b.ReportAllocs()
 			b.SetParallelism(32)
 			b.RunParallel(func(pb *testing.PB) {
-				signed := benchRequest(b, p, name, body)
+				signed := benchRequest(b, p, operation, body)
 				w := &discard{header: http.Header{}}
 				for pb.Next() {
 					r := signed.Clone(context.Background())
@@ -69,6 +48,60 @@ func BenchmarkCall(b *testing.B) {
 				}
 			})
 		})
+	}
+}
+
+// BenchmarkServe is a call with all that is around it: the client's signature, HTTP over loopback, and the followers. Its profile is what
+// the compiler optimizes the server for: docs/architecture.md has the command that renews it.
+func BenchmarkServe(b *testing.B) {
+	_, p, calls := benchServer(b)
+	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
+	for operation, body := range calls {
+		b.Run(operation, func(b *testing.B) {
+			b.SetParallelism(32)
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if _, err := Send(context.Background(), client, p, "kms", "TrentService."+operation, body); err != nil {
+						b.Error(err)
+						return
+					}
+				}
+			})
+		})
+	}
+}
+
+// benchServer is a running server, and the body of a call of each operation that is measured.
+func benchServer(b *testing.B) (*Server, Profile, map[string][]byte) {
+	s, err := Start(context.Background(), Config{Listen: "127.0.0.1:0", Data: b.TempDir(), Region: "us-east-1"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(s.Stop)
+	p, err := ReadProfile(s.cfg.Data, "default")
+	if err != nil {
+		b.Fatal(err)
+	}
+	call := func(operation string, in, out any) []byte {
+		body, err := json.Marshal(in)
+		if err == nil && out != nil {
+			err = Call(context.Background(), http.DefaultClient, p, "kms", "TrentService."+operation, body, out)
+		}
+		if err != nil {
+			b.Fatal(err)
+		}
+		return body
+	}
+	var key struct{ KeyMetadata struct{ KeyId string } }
+	call("CreateKey", map[string]any{}, &key)
+	id, purpose := key.KeyMetadata.KeyId, map[string]string{"purpose": "bench"}
+	var encrypted struct{ CiphertextBlob []byte }
+	encrypt := call("Encrypt", map[string]any{"KeyId": id, "Plaintext": make([]byte, 256), "EncryptionContext": purpose}, &encrypted)
+	return s, p, map[string][]byte{
+		"Encrypt":         encrypt,
+		"Decrypt":         call("Decrypt", map[string]any{"CiphertextBlob": encrypted.CiphertextBlob, "EncryptionContext": purpose}, nil),
+		"GenerateDataKey": call("GenerateDataKey", map[string]any{"KeyId": id, "KeySpec": "AES_256"}, nil),
+		"DescribeKey":     call("DescribeKey", map[string]any{"KeyId": id}, nil),
 	}
 }
 
