@@ -11,23 +11,26 @@ import (
 // Outline is what one needs of a record to find it, to count it or to pass it on. Its texts are part of the record's data wherever that has no
 // escapes. A text that the record has not is empty.
 type Outline struct {
-	Second      int64  // eventTime, in seconds since 1970
-	Account     []byte // recipientAccountId, or the caller's account before version 1.02, which had no recipient
-	Region      []byte
-	Category    []byte // empty before version 1.07
-	EventType   []byte
-	EventID     []byte
-	RequestID   []byte
-	EventSource []byte
-	EventName   []byte
-	ErrorCode   []byte
-	AccessKeyID []byte
-	Caller      []byte // the account of who called: userIdentity.accountId
-	PrincipalID []byte // userIdentity.principalId
-	SharedID    []byte // sharedEventID, of a call that has a record in several accounts
-	Username    []byte // who the event history says it was: root, a user's name, a session's name, or the service that called
-	ReadOnly    bool
-	Resources   []OutlineResource
+	Second        int64  // eventTime, in seconds since 1970
+	Account       []byte // recipientAccountId, or the caller's account before version 1.02, which had no recipient
+	Region        []byte
+	Category      []byte // empty before version 1.07
+	EventType     []byte
+	EventID       []byte
+	RequestID     []byte
+	EventSource   []byte
+	EventName     []byte
+	ErrorCode     []byte
+	AccessKeyID   []byte
+	Caller        []byte // the account of who called: userIdentity.accountId
+	CallerARN     []byte // userIdentity.arn
+	PrincipalID   []byte // userIdentity.principalId
+	SharedID      []byte // sharedEventID, of a call that has a record in several accounts
+	Username      []byte // who the event history says it was: root, a user's name, a session's name, or the service that called
+	FromConsole   []byte // sessionCredentialFromConsole: true, or empty
+	VPCEndpointID []byte
+	ReadOnly      bool
+	Resources     []OutlineResource
 }
 
 // IsOwners says that the record is the one that an account has of another's call on what is its own. The caller's account has its
@@ -89,6 +92,10 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 			f.SharedID, err = r.text()
 		case "eventCategory":
 			f.Category, err = r.text()
+		case "vpcEndpointId":
+			f.VPCEndpointID, err = r.textOrSkip()
+		case "sessionCredentialFromConsole":
+			f.FromConsole, err = r.textOrSkip()
 		default:
 			err = r.skip()
 		}
@@ -102,7 +109,7 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 		return ErrNotRecord
 	}
 	f.Second = at.Unix()
-	f.Username, f.AccessKeyID, f.Caller, f.PrincipalID = who.username(), who.accessKeyID, who.accountID, who.principalID
+	f.Username, f.AccessKeyID, f.Caller, f.CallerARN, f.PrincipalID = who.username(), who.accessKeyID, who.accountID, who.arn, who.principalID
 	if len(f.Account) == 0 { // before version 1.02
 		f.Account = who.accountID
 	}
@@ -257,6 +264,14 @@ func (r *OutlineReader) text() ([]byte, error) {
 		return raw, err
 	}
 	return jsontext.AppendUnquote(nil, r.data[r.at-len(raw)-2:r.at])
+}
+
+// textOrSkip reads a string, and any other value as an empty one.
+func (r *OutlineReader) textOrSkip() ([]byte, error) {
+	if r.next() == '"' {
+		return r.text()
+	}
+	return nil, r.skip()
 }
 
 func (r *OutlineReader) truth() (bool, error) {
