@@ -173,7 +173,7 @@ func (r *OutlineReader) resources(all []OutlineResource) ([]OutlineResource, err
 			switch string(name) {
 			case "type":
 				one.Type, err = r.text()
-			case "ARN":
+			case "ARN", "ARNPrefix":
 				one.ARN, err = r.text()
 			default:
 				err = r.skip()

@@ -22,6 +22,13 @@ const (
 	AwsServiceEvent = "AwsServiceEvent"
 )
 
+// Values of Record.EventCategory.
+const (
+	CategoryManagement = "Management"
+	CategoryData       = "Data"
+	CategoryInsight    = "Insight"
+)
+
 // Record is one CloudTrail event of form 1.11, as the CloudTrail user guide describes it under "record contents".
 // Fields are written in the order in which AWS writes them.
 type Record struct {
@@ -101,7 +108,8 @@ type SessionAttributes struct {
 type Resource struct {
 	AccountID string `json:"accountId,omitempty"`
 	Type      string `json:"type,omitempty"` // such as AWS::KMS::Key
-	ARN       string `json:"ARN"`
+	ARN       string `json:"ARN,omitempty"`
+	ARNPrefix string `json:"ARNPrefix,omitempty"` // in place of ARN, of all resources whose ARN begins so
 }
 
 // TLSDetails says how the connection was protected. It is absent from calls over plain HTTP.
@@ -220,7 +228,7 @@ func (w *WebIDFederationData) appendJSON(dst []byte) []byte {
 }
 
 func (r *Resource) appendJSON(dst []byte) []byte {
-	return appendObject(dst, "accountId", r.AccountID, "type", r.Type, "ARN", r.ARN)
+	return appendObject(dst, "accountId", r.AccountID, "type", r.Type, "ARN", r.ARN, "ARNPrefix", r.ARNPrefix)
 }
 
 func (t *TLSDetails) appendJSON(dst []byte) []byte {

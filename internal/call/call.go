@@ -57,13 +57,21 @@ func (c *Call) Touch(typ string, resource arn.ARN) { c.TouchOf(typ, resource, re
 
 // TouchOf is Touch for a resource whose ARN does not say whose it is, as those of S3 do not.
 func (c *Call) TouchOf(typ string, resource arn.ARN, account string) {
-	text := resource.String()
+	c.touch(vigil.Resource{AccountID: account, Type: typ, ARN: resource.String()})
+}
+
+// TouchAll notes all resources whose ARN begins so.
+func (c *Call) TouchAll(typ string, prefix arn.ARN) {
+	c.touch(vigil.Resource{Type: typ, ARNPrefix: prefix.String()})
+}
+
+func (c *Call) touch(touched vigil.Resource) {
 	for _, r := range c.resources {
-		if r.ARN == text {
+		if r.ARN == touched.ARN && r.ARNPrefix == touched.ARNPrefix {
 			return
 		}
 	}
-	c.resources = append(c.resources, vigil.Resource{AccountID: account, Type: typ, ARN: text})
+	c.resources = append(c.resources, touched)
 }
 
 // Note adds a member to the record's additionalEventData. The value must not be secret.

@@ -9,7 +9,8 @@ import (
 type Operation struct {
 	Name     string // as in the API: Encrypt
 	ReadOnly bool   // readOnly of its record; the response of a read-only operation is not recorded
-	Data     bool   // a data event, which is not journaled
+	Data     bool   // a data event, which is not journaled, unless DataType says that it may be
+	DataType string // of a data event that is journaled when a trail asks for those of this type of resources: AWS::SNS::Topic
 	Responds bool   // its response is recorded though it is read-only
 	// Unsigned says that the request needs no signature: the caller shows something else, by which the function finds out who it is. It
 	// sets the call's Principal. As long as that has no account, the call is nobody's, and is not journaled.

@@ -52,7 +52,7 @@ func (e ServiceEvent) CloudTrail() vigil.Record {
 		ManagementEvent:     true,
 		RecipientAccountID:  e.Account,
 		ServiceEventDetails: object(details),
-		EventCategory:       "Management",
+		EventCategory:       vigil.CategoryManagement,
 	}
 }
 

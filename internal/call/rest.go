@@ -21,7 +21,8 @@ type REST struct {
 type RESTOperation struct {
 	Name     string // as in the API: GetObject
 	ReadOnly bool   // readOnly of its record
-	Data     bool   // a data event, which is not journaled
+	Data     bool   // a data event, which is not journaled, unless DataType says that it may be
+	DataType string // of a data event that is journaled when a trail asks for those of this type of resources: AWS::S3::Object
 	Do       func(ctx context.Context, c *Call, in *RESTRequest) (*RESTAnswer, error)
 }
 

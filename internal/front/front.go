@@ -40,6 +40,8 @@ type Config struct {
 	Secret func(accessKeyID, sessionToken string) (secret string, p call.Principal, err error)
 	// Region is where calls happen that are not signed, and so for no region.
 	Region string
+	// AsksForData says whether a trail of the account asks for the data events of a type of resources. Nil is never.
+	AsksForData func(account, resourceType string) bool
 	// Observe is told how long each call of KMS took, after it was answered. It may be nil.
 	Observe func(c *call.Call, took time.Duration)
 	Log     *slog.Logger
@@ -53,6 +55,7 @@ type Door struct {
 	secret   func(string, string) (string, call.Principal, error)
 	region   string
 	observe  func(*call.Call, time.Duration)
+	asks     func(account, resourceType string) bool
 	router   router
 	rest     *rest
 	keys     signingKeys
@@ -72,6 +75,7 @@ func New(cfg Config) (*Door, error) {
 		secret:   cfg.Secret,
 		region:   cfg.Region,
 		observe:  cfg.Observe,
+		asks:     cfg.AsksForData,
 		refusals: refusals{log: cfg.Log},
 		rest:     newREST(cfg.REST, cfg.Hosts),
 		scratch:  sync.Pool{New: func() any { return new(scratch) }},
@@ -184,7 +188,7 @@ func (d *Door) do(ctx context.Context, c *call.Call, req *request, in any) (out 
 // commit makes the call's effect and its record durable. It returns what the client is told: err, or the effect's
 // own error, or that the call could not be recorded.
 func (d *Door) commit(ctx context.Context, c *call.Call, req *request, s *scratch, in, out any, err error) error {
-	if req.operation != nil && req.operation.Data {
+	if op := req.operation; op != nil && op.Data && !d.asked(c, op.DataType) {
 		return err
 	}
 	answer := err
@@ -212,6 +216,11 @@ func (d *Door) commit(ctx context.Context, c *call.Call, req *request, s *scratc
 		return fmt.Errorf("%s:%s is not answered, as it could not be recorded: %w", c.Service, c.Operation, failed)
 	}
 	return failed
+}
+
+// asked says that a call is on record though it is a data event: a trail asks for it.
+func (d *Door) asked(c *call.Call, resourceType string) bool {
+	return resourceType != "" && d.asks != nil && d.asks(c.Account(), resourceType)
 }
 
 // answer writes what the client is told.

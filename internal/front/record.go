@@ -31,7 +31,7 @@ func recordOf(c *call.Call, req *request, in, out any, e *call.Error) vigil.Reco
 		EventType:           vigil.AwsAPICall,
 		ManagementEvent:     true,
 		RecipientAccountID:  c.Recipient(),
-		EventCategory:       "Management",
+		EventCategory:       vigil.CategoryManagement,
 		TLSDetails:          c.TLS,
 	}
 	if e != nil {
@@ -39,6 +39,9 @@ func recordOf(c *call.Call, req *request, in, out any, e *call.Error) vigil.Reco
 	}
 	if op := req.operation; op != nil {
 		r.ReadOnly = op.ReadOnly
+		if op.Data {
+			r.ManagementEvent, r.EventCategory = false, vigil.CategoryData
+		}
 		var params []byte
 		if in != nil {
 			params = op.wire.AppendRequestRecord(make([]byte, 0, 256), in, op.Unrecorded)

@@ -18,6 +18,7 @@ import (
 
 	"github.com/google/uuid"
 
+	"vigil"
 	"vigil/internal/call"
 	"vigil/internal/front/sigv4"
 	"vigil/internal/journal"
@@ -92,7 +93,7 @@ func (d *Door) serveREST(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		c.DropEffect()
 	}
-	if !op.Data {
+	if !op.Data || d.asked(c, op.DataType) {
 		err = d.commitREST(r.Context(), c, op, in, err)
 	}
 	d.answerREST(w, r, c, in, answer, err)
@@ -229,6 +230,9 @@ func (d *Door) commitREST(ctx context.Context, c *call.Call, op *call.RESTOperat
 	if in.Bucket != "" {
 		parameters["bucketName"] = in.Bucket
 	}
+	if in.Key != "" {
+		parameters["key"] = in.Key
+	}
 	params, jsonErr := json.Marshal(parameters)
 	if jsonErr != nil {
 		return jsonErr
@@ -240,6 +244,9 @@ func (d *Door) commitREST(ctx context.Context, c *call.Call, op *call.RESTOperat
 		}
 		own := recordOf(c, d.rest.request, nil, nil, d.apiError(d.rest.request, answer))
 		own.ReadOnly, own.RequestParameters = op.ReadOnly, params
+		if op.Data {
+			own.ManagementEvent, own.EventCategory = false, vigil.CategoryData
+		}
 		return []journal.Record{{Time: c.Time, Data: own.AppendJSON(nil)}}
 	})
 	if failed != nil {

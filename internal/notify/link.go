@@ -170,7 +170,7 @@ func (n *Notify) commit(ctx context.Context, c *call.Call, parameter, value stri
 			EventType:          vigil.AwsAPICall,
 			ManagementEvent:    true,
 			RecipientAccountID: c.Resources()[0].AccountID,
-			EventCategory:      "Management",
+			EventCategory:      vigil.CategoryManagement,
 		}
 		var e *call.Error
 		if errors.As(failed, &e) { // somebody else was first

@@ -135,8 +135,8 @@ func New(ctx context.Context, config Config) (*Notify, error) {
 
 // Service lists the operations. The operations of Amazon SNS that are missing here are not built yet.
 func (n *Notify) Service() call.Service {
-	publish := call.Op("Publish", n.PublishMessage)
-	publish.Data = true
+	publish := call.Op("Publish", n.PublishMessage).Without("Message", "MessageAttributes", "Subject")
+	publish.Data, publish.DataType = true, topicType
 	return call.Service{
 		Name:          "sns",
 		EventSource:   eventSource,

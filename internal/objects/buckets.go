@@ -37,8 +37,26 @@ func (o *Objects) allow(c *call.Call, action, name, key string, conditions polic
 	return b, c.Allow(action, policy.Resource{ARN: resource, Account: b.account, CrossAccount: true}, conditions)
 }
 
+// Kinds of resources.
+const (
+	bucketType = "AWS::S3::Bucket"
+	objectType = "AWS::S3::Object"
+)
+
 // touch notes a bucket for the record.
-func touch(c *call.Call, b *bucket) { c.TouchOf("AWS::S3::Bucket", bucketARN(b.name), b.account) }
+func touch(c *call.Call, b *bucket) { c.TouchOf(bucketType, bucketARN(b.name), b.account) }
+
+// touchData notes what a data event is about: an object, or those of a bucket that are listed, and the bucket, if it is the caller's own.
+func (o *Objects) touchData(c *call.Call, in *call.RESTRequest) {
+	if in.Key != "" {
+		c.TouchOf(objectType, bucketARN(in.Bucket+"/"+in.Key), "")
+	} else {
+		c.TouchAll(objectType, bucketARN(in.Bucket+"/"+in.Query.Get("prefix")))
+	}
+	if b, err := o.bucket(in.Bucket); err == nil && b.account == c.Account() {
+		touch(c, b)
+	}
+}
 
 func readDocument(in *call.RESTRequest, into any) error {
 	text, err := io.ReadAll(&limited{in.Body, maxDocument})

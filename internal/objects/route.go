@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"context"
 	"net/http"
 	"strconv"
 
@@ -36,6 +37,13 @@ func (o *Objects) route(r *call.RESTRequest) (*call.RESTOperation, error) {
 	op, err := operations(r)
 	if err != nil {
 		return nil, err
+	}
+	if op.Data {
+		do := op.Do
+		op.DataType, op.Do = objectType, func(ctx context.Context, c *call.Call, in *call.RESTRequest) (*call.RESTAnswer, error) {
+			o.touchData(c, in)
+			return do(ctx, c, in)
+		}
 	}
 	return &op, nil
 }

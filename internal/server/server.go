@@ -362,7 +362,7 @@ func (s *Server) openDoor(context.Context) error {
 			s.vigilService(),
 		},
 		REST: s.objects.API(), Hosts: s.hosts(),
-		Observe: s.observe,
+		Observe: s.observe, AsksForData: s.trail.AsksForData,
 	})
 	if err != nil {
 		return err

@@ -69,6 +69,7 @@ type Trail struct {
 	putLogs     func(tx store.Tx, account, region, group, stream string, events []LogEvent) error
 	trailsMu    sync.RWMutex
 	trails      map[string][]*aTrail // by account, as loadTrails has them
+	asked       asked
 }
 
 var migrations = []string{
@@ -140,12 +141,17 @@ func (t *Trail) Service() call.Service {
 	}
 	if t.main != nil {
 		operations = append(operations,
+			call.Op("AddTags", t.AddTags),
 			call.Op("CreateTrail", t.CreateTrail),
 			call.Op("DeleteTrail", t.DeleteTrail),
 			call.Read("DescribeTrails", t.DescribeTrails),
+			call.Read("GetEventSelectors", t.GetEventSelectors),
 			call.Read("GetTrail", t.GetTrail),
 			call.Read("GetTrailStatus", t.GetTrailStatus),
+			call.Read("ListTags", t.ListTags),
 			call.Read("ListTrails", t.ListTrails),
+			call.Op("PutEventSelectors", t.PutEventSelectors),
+			call.Op("RemoveTags", t.RemoveTags),
 			call.Op("StartLogging", t.StartLogging),
 			call.Op("StopLogging", t.StopLogging),
 			call.Op("UpdateTrail", t.UpdateTrail),

@@ -32,6 +32,7 @@ type aTrail struct {
 	everywhere bool // is of all regions
 	deleted    int64
 	logging    []period // in order
+	choices    []choice // in order; what it takes, by time
 }
 
 // period is a time in which a trail logs, in milliseconds since 1970. Both bounds are within it, so that the records of
@@ -97,6 +98,7 @@ var trailMigrations = []string{
 		one BIGINT NOT NULL PRIMARY KEY,
 		id  BIGINT NOT NULL);
 	INSERT INTO trail_next (one, id) VALUES (1, 0);`,
+	selectorsMigration,
 }
 
 // watchMigrations are the watch database's: what became of deliveries, by the region of the events. Status is so per region.
@@ -133,6 +135,7 @@ func (t *Trail) openTrails(ctx context.Context) error {
 				return err
 			}
 		}
+		t.asked.learn(t.trails)
 		return nil
 	})
 }
@@ -154,6 +157,9 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 			return p, scan(&p.begin, &p.end)
 		}, `SELECT begun, ended FROM trail_logging WHERE trail = $1 ORDER BY begun`, t.id)
 		if err != nil {
+			return nil, err
+		}
+		if t.choices, err = loadChoices(tx, t.id); err != nil {
 			return nil, err
 		}
 	}
@@ -197,6 +203,7 @@ func (t *Trail) refresh(tx store.Tx, account string) error {
 		t.trailsMu.Lock()
 		defer t.trailsMu.Unlock()
 		t.trails[account] = trails
+		t.asked.learn(t.trails)
 	})
 	return nil
 }

@@ -7,7 +7,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
-	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 
 	"vigil/internal/call"
 	"vigil/internal/store"
@@ -74,7 +73,7 @@ func (t *Trail) CreateTrail(_ context.Context, c *call.Call, in *cloudtrail.Crea
 			return err
 		}
 		for _, tag := range in.TagsList {
-			if _, err := tx.Exec(`INSERT INTO trail_tag (trail, name, value) VALUES ($1, $2, $3)`, made.id, aws.ToString(tag.Key), aws.ToString(tag.Value)); err != nil {
+			if err := made.putTag(tx, tag); err != nil {
 				return err
 			}
 		}
@@ -144,6 +143,7 @@ func (t *Trail) DeleteTrail(_ context.Context, c *call.Call, in *cloudtrail.Dele
 func sweep(tx store.Tx, before time.Time) error {
 	for _, statement := range []string{
 		`DELETE FROM trail_logging WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
+		`DELETE FROM trail_choice WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail_tag WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail WHERE deleted > 0 AND deleted < $1`,
 	} {
@@ -270,24 +270,6 @@ func fits(all []*aTrail, changed *aTrail) error {
 		if changed.isIn(region) && n+ofAll >= maxTrails {
 			return call.Errorf("MaximumNumberOfTrailsExceededException", "User: %s already has %d trails in %s.", changed.account, n+ofAll, region)
 		}
-	}
-	return nil
-}
-
-const maxTags = 50
-
-// checkTags holds tags to CloudTrail's limits: 50 of them, keys of 1 to 128 characters, once each, values of at most 256.
-func checkTags(tags []types.Tag) error {
-	if len(tags) > maxTags {
-		return call.Errorf("TagsLimitExceededException", "The number of tags per resource has exceeded the permitted amount of %d.", maxTags)
-	}
-	seen := map[string]bool{}
-	for _, tag := range tags {
-		key := aws.ToString(tag.Key)
-		if n := len([]rune(key)); n < 1 || n > 128 || len([]rune(aws.ToString(tag.Value))) > 256 || seen[key] {
-			return call.Errorf("InvalidTagParameterException", "Tag keys must have 1 to 128 characters and be there once, and tag values at most 256 characters.")
-		}
-		seen[key] = true
 	}
 	return nil
 }

@@ -23,8 +23,8 @@ type LogEvent struct {
 	Message []byte    // valid during the call of PutLogs only
 }
 
-// RunTrails delivers records to the log groups of trails until ctx is done: each management event once to each trail that was
-// logging in its account and region when it happened, in the stream ACCOUNT_CloudTrail_REGION of the trail's group. Records
+// RunTrails delivers records to the log groups of trails until ctx is done: each event once to each trail that was
+// logging in its account and region and took such events when it happened, in the stream ACCOUNT_CloudTrail_REGION of the trail's group. Records
 // of more than 256 KB are left out, as are those that the group refuses, which GetTrailStatus tells. It is called once, and
 // only when the trails are configured.
 func (t *Trail) RunTrails(ctx context.Context) error {
@@ -83,7 +83,7 @@ func (t *Trail) parcels(r *vigil.OutlineReader, entries []journal.Entry) (all []
 	parcels := map[address]*parcel{}
 	var f facts
 	for _, e := range entries {
-		if len(e.Data) > maxDelivered || r.Read(e.Data, &f.Outline) != nil || !f.management() {
+		if len(e.Data) > maxDelivered || r.Read(e.Data, &f.Outline) != nil {
 			continue
 		}
 		for _, one := range trails[string(f.Account)] {
@@ -124,7 +124,7 @@ func (t *Trail) delivering() map[string][]*aTrail {
 
 // takes says whether an event of the trail's account is one of the trail's.
 func (t *aTrail) takes(at int64, f *facts) bool {
-	return (t.everywhere || string(f.Region) == t.home) && (t.global || !isGlobal(f.EventSource)) && t.logs(at)
+	return (t.everywhere || string(f.Region) == t.home) && (t.global || !isGlobal(f.EventSource)) && t.logs(at) && t.chosen(at).set.Takes(&f.Outline)
 }
 
 // isGlobal says whether a service has its events in one region for all of them. Those of STS are in the region that was called.

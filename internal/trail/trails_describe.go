@@ -16,7 +16,7 @@ func (t *aTrail) describe() types.Trail {
 	return types.Trail{
 		CloudWatchLogsLogGroupArn:  unlessEmpty(t.groupARN),
 		CloudWatchLogsRoleArn:      unlessEmpty(t.roleARN),
-		HasCustomEventSelectors:    aws.Bool(false),
+		HasCustomEventSelectors:    aws.Bool(t.isCustom()),
 		HasInsightSelectors:        aws.Bool(false),
 		HomeRegion:                 aws.String(t.home),
 		IncludeGlobalServiceEvents: aws.Bool(t.global),

@@ -477,6 +477,8 @@ func TestTrailsInPostgreSQL(t *testing.T) {
 		"TestAMissingGroupHoldsUpNobody": TestAMissingGroupHoldsUpNobody,
 		"TestEachRecordIsDeliveredOnce":  TestEachRecordIsDeliveredOnce,
 		"TestATrailsLife":                TestATrailsLife,
+		"TestSelectors":                  TestSelectorsSayWhatATrailTakes,
+		"TestTagsOfTrails":               TestTagsOfTrails,
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := storetest.Postgres(t)
