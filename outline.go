@@ -26,6 +26,8 @@ type Outline struct {
 	CallerARN     []byte // userIdentity.arn
 	PrincipalID   []byte // userIdentity.principalId
 	SharedID      []byte // sharedEventID, of a call that has a record in several accounts
+	UserAgent     []byte
+	InsightType   []byte // of an Insights event, whose EventSource, EventName and ErrorCode are those that it is about
 	Username      []byte // who the event history says it was: root, a user's name, a session's name, or the service that called
 	FromConsole   []byte // sessionCredentialFromConsole: true, or empty
 	VPCEndpointID []byte
@@ -84,6 +86,10 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 			f.RequestID, err = r.text()
 		case "eventID":
 			f.EventID, err = r.text()
+		case "userAgent":
+			f.UserAgent, err = r.textOrSkip()
+		case "insightDetails":
+			err = r.insight(f)
 		case "readOnly":
 			f.ReadOnly, err = r.truth()
 		case "recipientAccountId":
@@ -156,6 +162,28 @@ func (r *OutlineReader) identity(id *outlineIdentity) error {
 			id.userName, err = r.text()
 		case "invokedBy":
 			id.invokedBy, err = r.text()
+		default:
+			err = r.skip()
+		}
+		return err
+	})
+}
+
+// insight reads what an Insights event is about.
+func (r *OutlineReader) insight(f *Outline) error {
+	if r.next() != '{' {
+		return r.skip()
+	}
+	return r.object(func(name []byte) (err error) {
+		switch string(name) {
+		case "insightType":
+			f.InsightType, err = r.textOrSkip()
+		case "eventSource":
+			f.EventSource, err = r.textOrSkip()
+		case "eventName":
+			f.EventName, err = r.textOrSkip()
+		case "errorCode":
+			f.ErrorCode, err = r.textOrSkip()
 		default:
 			err = r.skip()
 		}

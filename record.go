@@ -20,6 +20,8 @@ const RecordVersion = "1.11"
 const (
 	AwsAPICall      = "AwsApiCall"
 	AwsServiceEvent = "AwsServiceEvent"
+
+	AwsCloudTrailInsight = "AwsCloudTrailInsight"
 )
 
 // Values of Record.EventCategory.

@@ -21,13 +21,13 @@ sigv4                                               < xks
 sigv4, xks                                          < xkstest
 store                                               < sqlite, postgres, seal
 sqlite, postgres                                    < storetest
-vigil                                               < selectors
+vigil                                               < selectors, insights
 store, vigil, clock                                 < journal
 journal                                             < notary
 arn, clock, policy, journal, store                  < call
 call, keycrypt, xks, attestation                    < kms
 call                                                < identity, metrics, notify, deliver, alarms, objects
-call, selectors                                     < trail
+call, selectors, insights                           < trail
 call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
@@ -46,7 +46,7 @@ var packages = map[string]string{
 	"journal": "internal/journal", "notary": "internal/notary", "notarytest": "internal/notary/notarytest", "call": "internal/call", "seal": "internal/seal",
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity",
-	"trail": "internal/trail", "selectors": "internal/trail/selectors",
+	"trail": "internal/trail", "selectors": "internal/trail/selectors", "insights": "internal/trail/insights",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
 }
 

@@ -74,6 +74,10 @@ func eventOf(on busRef, o *vigil.Outline, record []byte) *passing {
 		event := appendEvent(make([]byte, 0, len(record)+384), id, "AWS API Call via CloudTrail", "aws."+service, on.account, on.region,
 			time.Unix(o.Second, 0), nil, record)
 		return &passing{event: event, cause: Cause{EventID: id}, reading: isReading(o)}
+	case string(o.EventType) == vigil.AwsCloudTrailInsight && len(record) < maxEntries:
+		id := idOf(o)
+		event := appendEvent(nil, id, "AWS Insight via CloudTrail", "aws.cloudtrail", on.account, on.region, time.Unix(o.Second, 0), nil, record)
+		return &passing{event: event, cause: Cause{EventID: id}}
 	case string(o.EventType) == vigil.AwsServiceEvent && service == "kms" && kmsEvents[string(o.EventName)] != "" && len(o.Resources) > 0:
 		detail, err := kmsDetail(o, record)
 		if err != nil {

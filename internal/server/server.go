@@ -271,7 +271,7 @@ func (s *Server) openServices(ctx context.Context) error {
 		return err
 	}
 	if s.trail, err = trail.New(ctx, trail.Config{
-		Journal: s.journal, DB: s.history, Clock: s.clock, Main: s.main, Watch: s.watch, PutLogs: s.putLogs,
+		Journal: s.journal, DB: s.history, Clock: s.clock, Main: s.main, Watch: s.watch, PutLogs: s.putLogs, Log: s.log,
 	}); err != nil {
 		return err
 	}

@@ -118,6 +118,7 @@ func (s *Server) startWatch() {
 	s.background("log retention", s.logs.Run)
 	s.background("notifications", s.notify.Run)
 	s.background("trails", s.trail.RunTrails)
+	s.background("insights", s.trail.RunInsights)
 	s.background("events", s.events.Follow)
 	s.background("alarms", s.alarms.Run)
 }

@@ -41,8 +41,8 @@ var attributes = map[types.LookupAttributeKey]kind{
 // five seconds, it answers with what there is.
 //
 // Times are judged by eventTime and in whole seconds, as that has no fractions: an event of the second in which
-// StartTime or EndTime lies is in the range. There is no limit to the rate of calls. No Insights events are made, so of
-// these there are none.
+// StartTime or EndTime lies is in the range. There is no limit to the rate of calls. Insights events
+// are found in their own category alone.
 func (t *Trail) LookupEvents(ctx context.Context, c *call.Call, in *cloudtrail.LookupEventsInput) (*cloudtrail.LookupEventsOutput, error) {
 	if err := c.Allow("cloudtrail:LookupEvents", policy.Resource{ARN: "*", Account: c.Account()}, nil); err != nil {
 		return nil, err
@@ -58,19 +58,18 @@ func (t *Trail) LookupEvents(ctx context.Context, c *call.Call, in *cloudtrail.L
 			return nil, call.Errorf("InvalidNextTokenException", "The token is not valid, or was given for a request with other parameters.")
 		}
 	}
-	if in.EventCategory == types.EventCategoryInsight {
-		return &cloudtrail.LookupEventsOutput{Events: []types.Event{}}, nil
-	}
-	if err := t.wait(ctx); err != nil {
-		return nil, err
-	}
-
 	// One more than is answered, to know whether there is more.
 	limit := int(aws.ToInt32(in.MaxResults))
 	if in.MaxResults == nil {
 		limit = maxResults
 	}
-	found, walked, err := t.find(ctx, q, after, limit+1)
+	var found []found
+	var walked position
+	if in.EventCategory == types.EventCategoryInsight {
+		found, err = t.lookupInsights(ctx, q, after, limit+1)
+	} else if err = t.wait(ctx); err == nil {
+		found, walked, err = t.find(ctx, q, after, limit+1)
+	}
 	if err != nil {
 		return nil, err
 	}

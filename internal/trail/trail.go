@@ -25,6 +25,7 @@ package trail
 import (
 	"context"
 	"fmt"
+	"log/slog"
 	"sync"
 	"time"
 
@@ -49,6 +50,7 @@ type Config struct {
 	Main    store.DB
 	Watch   store.DB
 	PutLogs func(tx store.Tx, account, region, group, stream string, events []LogEvent) error
+	Log     *slog.Logger // nil is none
 }
 
 // Trail is CloudTrail of all accounts and regions. Its methods may be used by many goroutines.
@@ -70,6 +72,7 @@ type Trail struct {
 	trailsMu    sync.RWMutex
 	trails      map[string][]*aTrail // by account, as loadTrails has them
 	asked       asked
+	log         *slog.Logger
 }
 
 var migrations = []string{
@@ -114,7 +117,10 @@ var migrations = []string{
 // New prepares the history in the database. It follows the journal once Run runs.
 func New(ctx context.Context, config Config) (*Trail, error) {
 	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience,
-		main: config.Main, watch: config.Watch, putLogs: config.PutLogs}
+		main: config.Main, watch: config.Watch, putLogs: config.PutLogs, log: config.Log}
+	if t.log == nil {
+		t.log = slog.New(slog.DiscardHandler)
+	}
 	if err := t.db.Migrate(ctx, "history", migrations...); err != nil {
 		return nil, fmt.Errorf("event history: %w", err)
 	}
@@ -146,11 +152,13 @@ func (t *Trail) Service() call.Service {
 			call.Op("DeleteTrail", t.DeleteTrail),
 			call.Read("DescribeTrails", t.DescribeTrails),
 			call.Read("GetEventSelectors", t.GetEventSelectors),
+			call.Read("GetInsightSelectors", t.GetInsightSelectors),
 			call.Read("GetTrail", t.GetTrail),
 			call.Read("GetTrailStatus", t.GetTrailStatus),
 			call.Read("ListTags", t.ListTags),
 			call.Read("ListTrails", t.ListTrails),
 			call.Op("PutEventSelectors", t.PutEventSelectors),
+			call.Op("PutInsightSelectors", t.PutInsightSelectors),
 			call.Op("RemoveTags", t.RemoveTags),
 			call.Op("StartLogging", t.StartLogging),
 			call.Op("StopLogging", t.StopLogging),

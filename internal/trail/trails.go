@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
+
 	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/policy"
@@ -33,6 +35,7 @@ type aTrail struct {
 	deleted    int64
 	logging    []period // in order
 	choices    []choice // in order; what it takes, by time
+	insights   []types.InsightSelector
 }
 
 // period is a time in which a trail logs, in milliseconds since 1970. Both bounds are within it, so that the records of
@@ -99,6 +102,7 @@ var trailMigrations = []string{
 		id  BIGINT NOT NULL);
 	INSERT INTO trail_next (one, id) VALUES (1, 0);`,
 	selectorsMigration,
+	insightsMigration,
 }
 
 // watchMigrations are the watch database's: what became of deliveries, by the region of the events. Status is so per region.
@@ -109,6 +113,7 @@ var watchMigrations = []string{
 		delivered BIGINT NOT NULL, -- time of the last one; 0 is never
 		error     TEXT   NOT NULL, -- of the last one; empty if it succeeded
 		PRIMARY KEY (trail, region))`,
+	insightsDataMigration,
 }
 
 // openTrails prepares what the trails need, and reads them.
@@ -160,6 +165,9 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 			return nil, err
 		}
 		if t.choices, err = loadChoices(tx, t.id); err != nil {
+			return nil, err
+		}
+		if t.insights, err = loadInsightSelectors(tx, t.id); err != nil {
 			return nil, err
 		}
 	}

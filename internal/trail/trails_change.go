@@ -144,6 +144,7 @@ func sweep(tx store.Tx, before time.Time) error {
 	for _, statement := range []string{
 		`DELETE FROM trail_logging WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail_choice WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
+		`DELETE FROM trail_insight_selector WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail_tag WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail WHERE deleted > 0 AND deleted < $1`,
 	} {

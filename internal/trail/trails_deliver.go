@@ -124,6 +124,9 @@ func (t *Trail) delivering() map[string][]*aTrail {
 
 // takes says whether an event of the trail's account is one of the trail's.
 func (t *aTrail) takes(at int64, f *facts) bool {
+	if string(f.Category) == vigil.CategoryInsight {
+		return (t.everywhere || string(f.Region) == t.home) && t.logs(at) && t.wants(string(f.InsightType))
+	}
 	return (t.everywhere || string(f.Region) == t.home) && (t.global || !isGlobal(f.EventSource)) && t.logs(at) && t.chosen(at).set.Takes(&f.Outline)
 }
 

@@ -17,7 +17,7 @@ func (t *aTrail) describe() types.Trail {
 		CloudWatchLogsLogGroupArn:  unlessEmpty(t.groupARN),
 		CloudWatchLogsRoleArn:      unlessEmpty(t.roleARN),
 		HasCustomEventSelectors:    aws.Bool(t.isCustom()),
-		HasInsightSelectors:        aws.Bool(false),
+		HasInsightSelectors:        aws.Bool(len(t.insights) > 0),
 		HomeRegion:                 aws.String(t.home),
 		IncludeGlobalServiceEvents: aws.Bool(t.global),
 		IsMultiRegionTrail:         aws.Bool(t.everywhere),

@@ -479,6 +479,7 @@ func TestTrailsInPostgreSQL(t *testing.T) {
 		"TestATrailsLife":                TestATrailsLife,
 		"TestSelectors":                  TestSelectorsSayWhatATrailTakes,
 		"TestTagsOfTrails":               TestTagsOfTrails,
+		"TestAnInsightIsOnRecordOnce":    TestAnInsightIsOnRecordOnce,
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := storetest.Postgres(t)

@@ -30,6 +30,16 @@ func (s *Set) Takes(o *vigil.Outline) bool {
 	return false
 }
 
+// TakesManagement says whether some selector takes management events that read, or that write.
+func (s *Set) TakesManagement(readOnly bool) bool {
+	for _, one := range s.any {
+		if one.category == Management && (one.readOnly == nil || *one.readOnly == readOnly) {
+			return true
+		}
+	}
+	return false
+}
+
 // DataTypes are the types of resources, such as AWS::S3::Object, whose data events some selector may match. Nobody needs to
 // make a record of another data event for the set's sake.
 func (s *Set) DataTypes() []string {
