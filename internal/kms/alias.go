@@ -23,6 +23,9 @@ func (r aliasRef) arn() arn.ARN { return arn.New("kms", r.region, r.account, r.n
 
 // CreateAlias gives a key a name that no other key of the account and region has.
 func (k *KMS) CreateAlias(ctx context.Context, c *call.Call, in *kms.CreateAliasInput) (*kms.CreateAliasOutput, error) {
+	if *in.AliasName == "alias/" { // a prefix and no name; the other operations have no error of their own for it
+		return nil, call.Errorf("InvalidAliasNameException", "The alias has no name after the prefix \"alias/\".")
+	}
 	alias, err := aliasFor(c, *in.AliasName)
 	if err != nil {
 		return nil, err

@@ -61,7 +61,7 @@ func TestAliasesRefuse(t *testing.T) {
 	for _, v := range []struct{ name, target, code, message string }{
 		{"taken", *sym.KeyId, "ValidationException", prefix},
 		{"alias/aws/s3", *sym.KeyId, "NotAuthorizedException", ""},
-		{"alias/", *sym.KeyId, "ValidationException", "alias/ contains invalid characters for an alias"},
+		{"alias/", *sym.KeyId, "InvalidAliasNameException", "The alias has no name after the prefix \"alias/\"."},
 		{"alias/a:b", *sym.KeyId, "ValidationException", "alias/a:b contains invalid characters for an alias"},
 		{"alias/new", "alias/taken", "ValidationException", notKeys},
 		{"alias/new", alice.arn("alias/taken"), "ValidationException", notKeys},

@@ -15,6 +15,9 @@ import (
 	"vigil/internal/store"
 )
 
+// maxKeys is AWS's quota of customer managed keys, in one account and region. Keys count in every state.
+const maxKeys = 100_000
+
 // CreateKey makes a key and its material.
 func (k *KMS) CreateKey(ctx context.Context, c *call.Call, in *kms.CreateKeyInput) (*kms.CreateKeyOutput, error) {
 	if err := fillCreateKey(in); err != nil {
@@ -157,6 +160,9 @@ func (k *KMS) insertKey(made *key, document string, tags []types.Tag) (func(stor
 	}
 	return func(tx store.Tx) error {
 		ref := made.ref
+		if err := roomForKey(tx, made); err != nil {
+			return err
+		}
 		_, err := tx.Exec(`INSERT INTO kms_key (account, region, id, spec, key_usage, origin, state, description, policy, material,
 			created, deletion, manager, multi_region) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, 0, $12, $13)`,
 			ref.account, ref.region, ref.id, made.spec, made.usage, made.origin, made.state, made.description, document, made.currentID,
@@ -174,4 +180,20 @@ func (k *KMS) insertKey(made *key, document string, tags []types.Tag) (func(stor
 		}
 		return putTags(tx, ref, tags)
 	}, nil
+}
+
+// roomForKey says whether the account may have one more key in the region.
+func roomForKey(tx store.Tx, made *key) error {
+	if made.manager != types.KeyManagerTypeCustomer {
+		return nil
+	}
+	var count int
+	for _, which := range []string{``, ` AND manager = 'CUSTOMER'`} { // the first is answered from the index alone, and mostly enough
+		err := tx.QueryRow(`SELECT COUNT(*) FROM kms_key WHERE account = $1 AND region = $2`+which, made.ref.account, made.ref.region).Scan(&count)
+		if err != nil || count < maxKeys {
+			return err
+		}
+	}
+	return call.Errorf("LimitExceededException", "The limit of %d KMS keys in account %s and Region %s has been reached.",
+		maxKeys, made.ref.account, made.ref.region)
 }

@@ -108,6 +108,9 @@ func (k *KMS) insertReplica(tx store.Tx, primary, made *key, document string, ta
 	} else if _, refused := errors.AsType[*call.Error](err); !refused {
 		return err
 	}
+	if err := roomForKey(tx, made); err != nil {
+		return err
+	}
 	inserted, err := tx.Exec(`INSERT INTO kms_key (account, region, id, spec, key_usage, origin, state, description, policy, material,
 		created, deletion, manager, multi_region, rotation_period, next_rotation)
 		SELECT account, CAST($4 AS TEXT), id, spec, key_usage, origin, CAST($5 AS TEXT), CAST($6 AS TEXT), CAST($7 AS TEXT), material,

@@ -13,7 +13,7 @@ import (
 
 const maxTags = 50 // of a key
 
-// TagResource adds tags to a key. A tag that it has already gets the new value.
+// TagResource adds tags to a key, of which it can have 50. A tag that it has already gets the new value.
 func (k *KMS) TagResource(ctx context.Context, c *call.Call, in *kms.TagResourceInput) (*kms.TagResourceOutput, error) {
 	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:TagResource").with(in))
 	if err != nil {
@@ -33,11 +33,16 @@ func (k *KMS) TagResource(ctx context.Context, c *call.Call, in *kms.TagResource
 	return &kms.TagResourceOutput{}, nil
 }
 
-// UntagResource removes tags. One that the key has not is no error.
+// UntagResource removes tags. One that the key has not is no error, unless it is one that only AWS could give.
 func (k *KMS) UntagResource(ctx context.Context, c *call.Call, in *kms.UntagResourceInput) (*kms.UntagResourceOutput, error) {
 	key, err := k.authorize(ctx, c, in.KeyId, manage("kms:UntagResource").with(in))
 	if err != nil {
 		return nil, err
+	}
+	for _, name := range in.TagKeys {
+		if reservedTag(name) {
+			return nil, reservedTags()
+		}
 	}
 	if err := checkText("tagKeys", strings.Join(in.TagKeys, "")); err != nil {
 		return nil, err
@@ -86,7 +91,7 @@ func (k *KMS) ListResourceTags(ctx context.Context, c *call.Call, in *kms.ListRe
 
 func checkTags(tags []types.Tag) error {
 	if len(tags) > maxTags {
-		return tooManyTags()
+		return call.Errorf("TagException", "Too many tags")
 	}
 	names := make(map[string]bool, len(tags))
 	for _, tag := range tags {
@@ -95,8 +100,8 @@ func checkTags(tags []types.Tag) error {
 			return call.Errorf("TagException", "Duplicate tag keys")
 		}
 		names[name] = true
-		if strings.HasPrefix(strings.ToLower(name), "aws:") {
-			return call.Errorf("TagException", "Tags beginning with aws: are reserved")
+		if reservedTag(name) {
+			return reservedTags()
 		}
 		if err := checkText("tags", name+*tag.TagValue); err != nil {
 			return err
@@ -122,7 +127,9 @@ func readTags(tx store.Tx, of keyRef) (tags []types.Tag, err error) {
 	return tags, rows.Err()
 }
 
-func tooManyTags() error { return call.Errorf("TagException", "Too many tags") }
+func reservedTag(name string) bool { return strings.HasPrefix(strings.ToLower(name), "aws:") }
+
+func reservedTags() error { return call.Errorf("TagException", "Tags beginning with aws: are reserved") }
 
 // stillChangeable asks again, in an effect's transaction, whether the key can be changed.
 func (k *key) stillChangeable(tx store.Tx) error {
@@ -149,7 +156,7 @@ func putTags(tx store.Tx, ref keyRef, tags []types.Tag) error {
 	err := tx.QueryRow(`SELECT COUNT(*) FROM kms_tag WHERE account = $1 AND region = $2 AND key_id = $3`,
 		ref.account, ref.region, ref.id).Scan(&count)
 	if err == nil && count > maxTags {
-		err = tooManyTags()
+		err = call.Errorf("LimitExceededException", "%s would have %d tags. The limit is %d.", ref.arn(), count, maxTags)
 	}
 	return err
 }

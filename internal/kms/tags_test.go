@@ -63,6 +63,8 @@ func TestTagsRefuse(t *testing.T) {
 	refused(t, "NUL", err, "ValidationException", nul("tags"))
 	err = h.try(alice, "UntagResource", &awskms.UntagResourceInput{KeyId: m.KeyId, TagKeys: []string{"\x00"}})
 	refused(t, "NUL", err, "ValidationException", nul("tagKeys"))
+	err = h.try(alice, "UntagResource", &awskms.UntagResourceInput{KeyId: m.KeyId, TagKeys: []string{"a", "AWS:x"}})
+	refused(t, "a tag of AWS", err, "TagException", "Tags beginning with aws: are reserved")
 	err = h.try(alice, "UpdateKeyDescription",
 		&awskms.UpdateKeyDescriptionInput{KeyId: m.KeyId, Description: new("\x00")})
 	refused(t, "NUL", err, "ValidationException", nul("description"))
@@ -73,7 +75,7 @@ func TestTagsRefuse(t *testing.T) {
 	}
 	h.do(t, alice, "TagResource", &awskms.TagResourceInput{KeyId: m.KeyId, Tags: tags(fifty...)})
 	err = h.try(alice, "TagResource", &awskms.TagResourceInput{KeyId: m.KeyId, Tags: tags("tag0", "new", "tag50", "v")})
-	refused(t, "the 51st tag", err, "TagException", "Too many tags")
+	refused(t, "the 51st tag", err, "LimitExceededException", *m.Arn+" would have 51 tags. The limit is 50.")
 	err = h.try(alice, "TagResource",
 		&awskms.TagResourceInput{KeyId: m.KeyId, Tags: tags(append(fifty, "tag50", "v")...)})
 	refused(t, "51 tags", err, "TagException", "Too many tags")
