@@ -63,6 +63,9 @@ def by_cli(operation, region, arguments):
         raise SystemExit(f'{line}: {errors.getvalue()}')
     answer = clients['answer']
     if status:
+        said = f"An error occurred ({answer['Error']['Code']}) when calling the {operation} operation"
+        if status not in (254, 255) or said not in errors.getvalue():
+            raise SystemExit(f'{line}: status {status}: {errors.getvalue()}')
         return {'code': answer['Error']['Code'], 'id': answer['ResponseMetadata']['RequestId']}
     return {'out': json.loads(shown.getvalue() or '{}'), 'id': answer['ResponseMetadata']['RequestId']}
 
@@ -70,8 +73,4 @@ def by_cli(operation, region, arguments):
 call = {'boto3': by_boto3, 'cli': by_cli}[program]
 for line in sys.stdin:
     asked = json.loads(line)
-    if asked['op'] not in model.operation_names:
-        answer = {'unknown': True}
-    else:
-        answer = call(asked['op'], asked['region'], asked['in'])
-    print(json.dumps(answer, default=encoded), flush=True)
+    print(json.dumps(call(asked['op'], asked['region'], asked['in']), default=encoded), flush=True)
