@@ -106,7 +106,7 @@ func TestServiceEventRecord(t *testing.T) {
 	at := time.Date(2026, 3, 1, 12, 0, 0, 0, time.UTC)
 	e := call.ServiceEvent{Source: "kms.amazonaws.com", Name: "DeleteKey", Region: "us-east-1", Account: "111122223333", Time: at,
 		Resources: []vigil.Resource{{AccountID: "111122223333", Type: "AWS::KMS::Key", ARN: "arn:aws:kms:us-east-1:111122223333:key/1"}},
-		Details:   map[string]string{"keyId": "1", "b": "2"}}
+		Details:   []call.Detail{{Name: "keyId", Value: "1"}, {Name: "b", Value: "2"}}}
 	r, err := vigil.ParseRecord(e.Record().Data)
 	if err != nil {
 		t.Fatal(err)
@@ -114,7 +114,7 @@ func TestServiceEventRecord(t *testing.T) {
 	if r.EventType != vigil.AwsServiceEvent || r.RequestID != "" || r.UserIdentity.InvokedBy != "AWS Internal" || r.RecipientAccountID != "111122223333" {
 		t.Errorf("got %+v", r)
 	}
-	if got, want := string(r.ServiceEventDetails), `{"b":"2","keyId":"1"}`; got != want {
+	if got, want := string(r.ServiceEventDetails), `{"keyId":"1","b":"2"}`; got != want {
 		t.Errorf("details %s, want %s", got, want)
 	}
 }

@@ -1,7 +1,6 @@
 package call
 
 import (
-	"sort"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -20,8 +19,11 @@ type ServiceEvent struct {
 	Account   string
 	Time      time.Time
 	Resources []vigil.Resource
-	Details   map[string]string // serviceEventDetails
+	Details   []Detail // serviceEventDetails
 }
+
+// Detail is a member of a service event's details. They are written in the order in which they are given.
+type Detail struct{ Name, Value string }
 
 // Record is the event's entry for the journal.
 func (e ServiceEvent) Record() journal.Record {
@@ -33,10 +35,9 @@ func (e ServiceEvent) Record() journal.Record {
 func (e ServiceEvent) CloudTrail() vigil.Record {
 	const internal = "AWS Internal" // as AWS names itself in such records
 	var details []pair
-	for name, value := range e.Details {
-		details = append(details, pair{name: name, value: value})
+	for _, d := range e.Details {
+		details = append(details, pair{name: d.Name, value: d.Value})
 	}
-	sort.Slice(details, func(i, j int) bool { return details[i].name < details[j].name })
 	return vigil.Record{
 		EventVersion:        vigil.RecordVersion,
 		UserIdentity:        vigil.UserIdentity{AccountID: e.Account, InvokedBy: internal},

@@ -108,9 +108,9 @@ func TestServiceEventsOfKMS(t *testing.T) {
 			h.commit(call.ServiceEvent{
 				Source: "kms.amazonaws.com", Name: name, Region: region, Account: account, Time: want.Time,
 				Resources: []vigil.Resource{{AccountID: account, Type: "AWS::KMS::Key", ARN: want.Resources[0]}},
-				Details: map[string]string{"keyOrigin": want.Detail["key-origin"], "rotationType": want.Detail["rotation-type"],
-					"previousKeyMaterialId": want.Detail["previous-key-material-id"], "currentKeyMaterialId": want.Detail["current-key-material-id"],
-					"keyMaterialId": want.Detail["key-material-id"]},
+				Details: []call.Detail{{Name: "rotationType", Value: want.Detail["rotation-type"]}, {Name: "keyOrigin", Value: want.Detail["key-origin"]},
+					{Name: "previousKeyMaterialId", Value: want.Detail["previous-key-material-id"]}, {Name: "currentKeyMaterialId", Value: want.Detail["current-key-material-id"]},
+					{Name: "keyMaterialId", Value: want.Detail["key-material-id"]}},
 			}.Record())
 			sent := h.sent()
 			if len(sent) != 1 {

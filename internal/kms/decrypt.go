@@ -82,8 +82,8 @@ func (k *KMS) ReEncrypt(ctx context.Context, c *call.Call, in *kms.ReEncryptInpu
 	if err != nil {
 		return nil, err
 	}
-	noteMaterial(c, "sourceKeyMaterialId", fromMaterial)
 	noteMaterial(c, "destinationKeyMaterialId", toMaterial)
+	noteMaterial(c, "sourceKeyMaterialId", fromMaterial)
 	return &kms.ReEncryptOutput{
 		CiphertextBlob:                 blob,
 		DestinationEncryptionAlgorithm: in.DestinationEncryptionAlgorithm,

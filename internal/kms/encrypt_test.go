@@ -85,8 +85,8 @@ func TestReEncrypt(t *testing.T) {
 		if in.SourceEncryptionAlgorithm != "SYMMETRIC_DEFAULT" || in.DestinationEncryptionAlgorithm != "SYMMETRIC_DEFAULT" {
 			t.Error("the algorithms are not in the recorded request")
 		}
-		noted(t, c, fmt.Sprintf(`{"sourceKeyMaterialId":"%s","destinationKeyMaterialId":"%s"}`,
-			*from.CurrentKeyMaterialId, *to.CurrentKeyMaterialId))
+		noted(t, c, fmt.Sprintf(`{"destinationKeyMaterialId":"%s","sourceKeyMaterialId":"%s"}`,
+			*to.CurrentKeyMaterialId, *from.CurrentKeyMaterialId))
 		keys := fmt.Sprintf("[111122223333 AWS::KMS::Key %s 111122223333 AWS::KMS::Key %s]", *from.Arn, *to.Arn)
 		if got := fmt.Sprint(touched(c)); got != keys {
 			t.Errorf("resources %s, want source then destination %s", got, keys)

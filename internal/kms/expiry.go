@@ -86,10 +86,10 @@ func expiredMaterials(tx store.Tx, now time.Time) (expired []materialRef, err er
 
 // expireIn destroys one material, unless a material that went with it has taken it along.
 func (k *KMS) expireIn(tx store.Tx, m materialRef, now time.Time) (call.ServiceEvent, error) {
-	details := map[string]string{"keyId": m.of.id}
 	e := call.ServiceEvent{
 		Source: eventSource, Name: "DeleteExpiredKeyMaterial", Region: m.of.region, Account: m.of.account, Time: now,
-		Resources: []vigil.Resource{{AccountID: m.of.account, Type: keyType, ARN: m.of.arn().String()}}, Details: details,
+		Resources: []vigil.Resource{{AccountID: m.of.account, Type: keyType, ARN: m.of.arn().String()}},
+		Details:   []call.Detail{{Name: "keyId", Value: m.of.id}},
 	}
 	var spec types.KeySpec
 	if err := tx.QueryRow(`SELECT spec FROM kms_key WHERE account = $1 AND region = $2 AND id = $3`,
@@ -97,7 +97,7 @@ func (k *KMS) expireIn(tx store.Tx, m materialRef, now time.Time) (call.ServiceE
 		return e, err
 	}
 	if spec == types.KeySpecSymmetricDefault { // other keys have one material, which has no id in the API
-		details["keyMaterialId"] = m.id
+		e.Details = append(e.Details, call.Detail{Name: "keyMaterialId", Value: m.id})
 	}
 	all, err := versionsOf(tx, m.of)
 	if err != nil {

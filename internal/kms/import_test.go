@@ -411,8 +411,8 @@ func TestRotationOfImportedMaterial(t *testing.T) {
 		t.Errorf("%d rotations", n)
 	}
 	events := h.records(t, "RotateKey")
-	if want := fmt.Sprintf(`{"currentKeyMaterialId":"%s","keyId":"%s","keyOrigin":"EXTERNAL","previousKeyMaterialId":"%s","rotationType":"ON_DEMAND"}`,
-		second, *key.KeyId, first); len(events) != 1 || string(events[0].ServiceEventDetails) != want {
+	if want := fmt.Sprintf(`{"rotationType":"ON_DEMAND","keyOrigin":"EXTERNAL","previousKeyMaterialId":"%s","currentKeyMaterialId":"%s","keyId":"%s"}`,
+		first, second, *key.KeyId); len(events) != 1 || string(events[0].ServiceEventDetails) != want {
 		t.Errorf("events %s, want %s", asJSON(t, events), want)
 	}
 	newer := h.encrypt(t, alice, *key.KeyId, "newer", nil)

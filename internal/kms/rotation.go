@@ -278,9 +278,9 @@ func (r *rotation) event() call.ServiceEvent {
 	return call.ServiceEvent{
 		Source: eventSource, Name: "RotateKey", Region: r.of.region, Account: r.of.account, Time: r.at,
 		Resources: []vigil.Resource{{AccountID: r.of.account, Type: keyType, ARN: r.of.arn().String()}},
-		Details: map[string]string{
-			"rotationType": string(r.kind), "keyOrigin": string(r.origin), "keyId": r.of.id,
-			"previousKeyMaterialId": r.previous, "currentKeyMaterialId": r.current,
+		Details: []call.Detail{
+			{Name: "rotationType", Value: string(r.kind)}, {Name: "keyOrigin", Value: string(r.origin)},
+			{Name: "previousKeyMaterialId", Value: r.previous}, {Name: "currentKeyMaterialId", Value: r.current}, {Name: "keyId", Value: r.of.id},
 		},
 	}
 }

@@ -135,9 +135,9 @@ func TestAutomaticRotation(t *testing.T) {
 		`"eventTime":"0001-01-01T00:00:00Z","eventSource":"kms.amazonaws.com","eventName":"RotateKey","awsRegion":"us-west-2",`+
 		`"sourceIPAddress":"AWS Internal","userAgent":"AWS Internal","requestParameters":null,"responseElements":null,"eventID":"","readOnly":false,`+
 		`"resources":[{"accountId":"111122223333","type":"AWS::KMS::Key","ARN":"%s"}],"eventType":"AwsServiceEvent",`+
-		`"managementEvent":true,"recipientAccountId":"111122223333","serviceEventDetails":{"currentKeyMaterialId":"%s","keyId":"%s",`+
-		`"keyOrigin":"AWS_KMS","previousKeyMaterialId":"%s","rotationType":"AUTOMATIC"},"eventCategory":"Management"}`,
-		*m.Arn, *all[1].KeyMaterialId, *m.KeyId, *all[0].KeyMaterialId)
+		`"managementEvent":true,"recipientAccountId":"111122223333","serviceEventDetails":{"rotationType":"AUTOMATIC","keyOrigin":"AWS_KMS",`+
+		`"previousKeyMaterialId":"%s","currentKeyMaterialId":"%s","keyId":"%s"},"eventCategory":"Management"}`,
+		*m.Arn, *all[0].KeyMaterialId, *all[1].KeyMaterialId, *m.KeyId)
 	if got := string(e.AppendJSON(nil)); got != want {
 		t.Errorf("the event is\n%s\nwant\n%s", got, want)
 	}

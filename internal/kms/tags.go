@@ -129,7 +129,9 @@ func readTags(tx store.Tx, of keyRef) (tags []types.Tag, err error) {
 
 func reservedTag(name string) bool { return strings.HasPrefix(strings.ToLower(name), "aws:") }
 
-func reservedTags() error { return call.Errorf("TagException", "Tags beginning with aws: are reserved") }
+func reservedTags() error {
+	return call.Errorf("TagException", "Tags beginning with aws: are reserved")
+}
 
 // stillChangeable asks again, in an effect's transaction, whether the key can be changed.
 func (k *key) stillChangeable(tx store.Tx) error {
