@@ -32,11 +32,11 @@ type answer struct {
 }
 
 // bySDK calls with the Go SDK, by the names of its client's methods.
-func bySDK(t *testing.T, url string, who aws.CredentialsProvider) driver {
+func bySDK(t *testing.T, config aws.Config) driver {
 	clients := map[string]reflect.Value{}
 	return func(operation, region string, in json.RawMessage) (answer, error) {
 		if !clients[region].IsValid() {
-			clients[region] = reflect.ValueOf(kms.New(kms.Options{Region: region, BaseEndpoint: &url, Credentials: who, RetryMaxAttempts: 1}))
+			clients[region] = reflect.ValueOf(kms.NewFromConfig(config, func(o *kms.Options) { o.Region = region }))
 		}
 		method := clients[region].MethodByName(operation)
 		input := reflect.New(method.Type().In(1).Elem())

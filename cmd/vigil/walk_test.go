@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"flag"
 	"net"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -71,11 +72,15 @@ type walk struct {
 	proxy   *xkstest.Proxy                // of the external key stores
 	dir     string                        // with the server's data
 	profile server.Profile                // of the root user
+	config  aws.Config                    // with which the Go SDK reaches the server as the root user
+	last    answer                        // to the last call
+	kept    []string                      // records
 	vars    map[string]string
 	taken   map[string]taken // by request id
 }
 
-func newWalk(t *testing.T, client string) *walk {
+// newWalk starts a server, which change may configure further, and the walk's client.
+func newWalk(t *testing.T, client string, change ...func(*server.Config)) *walk {
 	dir, proxy := t.TempDir(), xkstest.New(t)
 	proxy.Add("hsm-key-1")
 	proxies := proxy.Options()
@@ -86,7 +91,11 @@ func newWalk(t *testing.T, client string) *walk {
 		}
 		return dial(ctx, network, address)
 	}
-	running, err := server.Start(context.Background(), server.Config{Listen: "127.0.0.1:0", Data: dir, Region: xkstest.Region, TestClock: true, Proxies: proxies})
+	cfg := server.Config{Listen: "127.0.0.1:0", Data: dir, Region: xkstest.Region, TestClock: true, Proxies: proxies}
+	for _, with := range change {
+		with(&cfg)
+	}
+	running, err := server.Start(context.Background(), cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -101,22 +110,28 @@ func newWalk(t *testing.T, client string) *walk {
 		"absent": "1234abcd-12ab-34cd-56ef-1234567890ab", "absentGrant": strings.Repeat("0123456789abcdef", 4),
 		"peer": "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEaxfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li/hp/m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q==",
 	}}
-	url := running.URL()
-	who := aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
-		return aws.Credentials{AccessKeyID: profile.AccessKeyID, SecretAccessKey: profile.Secret}, nil
-	})
+	url := profile.Endpoint
+	w.config = aws.Config{Region: xkstest.Region, BaseEndpoint: &url, HTTPClient: &http.Client{Transport: profile.Transport()}, RetryMaxAttempts: 1,
+		Credentials: theKey(profile.AccessKeyID, profile.Secret, "")}
 	for _, region := range []string{xkstest.Region, replicaRegion, crowdedRegion} {
-		w.history[region] = cloudtrail.New(cloudtrail.Options{Region: region, BaseEndpoint: &url, Credentials: who})
+		w.history[region] = cloudtrail.NewFromConfig(w.config, func(o *cloudtrail.Options) { o.Region = region })
 	}
 	switch client {
 	case "Go SDK":
-		w.call = bySDK(t, url, who)
+		w.call = bySDK(t, w.config)
 	case "boto3":
 		w.call = byPython(t, "boto3", url, profile)
 	case "AWS CLI":
 		w.call = byPython(t, "cli", url, profile)
 	}
 	return w
+}
+
+// theKey is always the same access key; token is of a session's.
+func theKey(id, secret, token string) aws.CredentialsProvider {
+	return aws.CredentialsProviderFunc(func(context.Context) (aws.Credentials, error) {
+		return aws.Credentials{AccessKeyID: id, SecretAccessKey: secret, SessionToken: token}, nil
+	})
 }
 
 // take takes one step, keeps what later steps need, and notes what it has shown.
@@ -145,7 +160,7 @@ func (w *walk) take(s step, shown map[string]*row) {
 			r = &row{map[string]bool{}, map[string]map[string]bool{}}
 			shown[s.op] = r
 		}
-		w.taken[got.ID] = taken{s.op, got.Code}
+		w.taken[got.ID], w.last = taken{s.op, got.Code}, got
 		if got.Code != s.want {
 			w.Errorf("%s %s: got %q, want %q", s.op, in, got.Code, s.want)
 			return
