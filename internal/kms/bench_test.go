@@ -83,3 +83,20 @@ func BenchmarkEncryptWithGrants(b *testing.B) {
 		})
 	}
 }
+
+// Encrypt by a principal whom two thousand grants let in, each with an encryption context of its own.
+func BenchmarkEncryptByOneOfManyGrants(b *testing.B) {
+	h := open(b)
+	m := h.symmetric(b, alice)
+	bob := user("111122223333", "bob")
+	for i := range 2000 {
+		h.grant(b, awskms.CreateGrantInput{KeyId: m.KeyId, GranteePrincipal: &bob.ARN, Operations: []types.GrantOperation{"Encrypt"},
+			Constraints: &types.GrantConstraints{EncryptionContextSubset: map[string]string{"service": "disks", "disk": fmt.Sprint(i)}}})
+	}
+	for b.Loop() {
+		if _, _, err := h.as(bob, "Encrypt", &awskms.EncryptInput{KeyId: m.Arn, Plaintext: []byte("x"),
+			EncryptionContext: map[string]string{"service": "disks", "disk": "1999"}}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

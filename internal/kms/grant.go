@@ -107,14 +107,15 @@ type granteeRef struct {
 const maxCachedGrants = 50_000
 
 // grantsTo are the grants of a key with that grantee.
-func (k *KMS) grantsTo(ctx context.Context, ref granteeRef) ([]*grant, error) {
-	return k.grants.get(ref, func() (grants []*grant, err error) {
-		err = k.db.View(ctx, func(tx store.Tx) error {
+func (k *KMS) grantsTo(ctx context.Context, ref granteeRef) (*grantList, error) {
+	return k.grants.get(ref, func() (*grantList, error) {
+		var grants []*grant
+		err := k.db.View(ctx, func(tx store.Tx) (err error) {
 			grants, err = queryGrants(tx, `WHERE account = $1 AND region = $2 AND key_id = $3 AND grantee = $4`,
 				ref.key.account, ref.key.region, ref.key.id, ref.grantee)
 			return err
 		})
-		return grants, err
+		return newGrantList(grants), err
 	})
 }
 
@@ -131,9 +132,12 @@ func (q *question) granted(r policy.Resource, denied error) error {
 		if err != nil {
 			return err
 		}
-		for _, g := range grants {
+		for g := range grants.candidates(operation, q.context) {
 			if by := g.grantee.covers(q.c); by > most && g.gives(q, operation) {
 				most = by
+			}
+			if most == covered {
+				break
 			}
 		}
 	}

@@ -97,7 +97,7 @@ type KMS struct {
 	trust      *attestation.Trust // or nil
 
 	keys      *cache[keyRef, *key]
-	grants    *cache[granteeRef, []*grant]
+	grants    *cache[granteeRef, *grantList]
 	aliases   *cache[aliasRef, string] // to the id of the key that the alias names
 	scheduled chan struct{}            // has a token when something was given a date that Run has not looked at
 
@@ -128,7 +128,7 @@ func New(ctx context.Context, config Config) (*KMS, error) {
 		principals: config.Principals,
 		trust:      config.Attestation,
 		keys:       newCache[keyRef, *key](maxCachedKeys),
-		grants:     newCache[granteeRef, []*grant](maxCachedGrants),
+		grants:     newCache[granteeRef, *grantList](maxCachedGrants),
 		aliases:    newCache[aliasRef, string](maxCachedAliases),
 		scheduled:  make(chan struct{}, 1),
 
