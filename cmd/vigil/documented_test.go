@@ -246,19 +246,9 @@ func usual(file string, theirs []byte, difference string) bool {
 
 // becomeAlice makes a user who may do everything, whose calls are compared: the documented ones are such a user's.
 func (w *walk) becomeAlice() {
-	admin := iam.NewFromConfig(w.config)
-	if _, err := admin.CreateUser(w.Context(), &iam.CreateUserInput{UserName: new("Alice")}); err != nil {
-		w.Fatal(err)
-	}
-	if _, err := admin.AttachUserPolicy(w.Context(), &iam.AttachUserPolicyInput{UserName: new("Alice"), PolicyArn: new("arn:aws:iam::aws:policy/AdministratorAccess")}); err != nil {
-		w.Fatal(err)
-	}
-	key, err := admin.CreateAccessKey(w.Context(), &iam.CreateAccessKeyInput{UserName: new("Alice")})
-	if err != nil {
-		w.Fatal(err)
-	}
-	w.config.Credentials = theKey(*key.AccessKey.AccessKeyId, *key.AccessKey.SecretAccessKey, "")
-	w.call = bySDK(w.T, w.config)
+	alice := w.user("Alice", "AdministratorAccess")
+	w.config.Credentials = theKey(alice.AccessKeyID, alice.SecretAccessKey, "")
+	w.call = bySDK(w.T, w.config, nil)
 }
 
 // becomeRole has a role's session call from now on.
@@ -277,7 +267,7 @@ func becomeRole(w *walk) {
 		w.Fatal(err)
 	}
 	w.config.Credentials = theKey(*s.Credentials.AccessKeyId, *s.Credentials.SecretAccessKey, *s.Credentials.SessionToken)
-	w.call = bySDK(w.T, w.config)
+	w.call = bySDK(w.T, w.config, nil)
 }
 
 // keepRecords looks the records up before they are too old for it.

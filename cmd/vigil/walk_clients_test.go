@@ -21,8 +21,14 @@ import (
 	"vigil/internal/server"
 )
 
-// A driver calls an operation with one client.
-type driver func(operation, region string, in json.RawMessage) (answer, error)
+// A driver calls an operation with one client, as somebody who may do it or as one who may do nothing.
+type driver func(operation string, where place, in json.RawMessage) (answer, error)
+
+// place is where and as whom a call is made.
+type place struct {
+	region string
+	nobody bool
+}
 
 // answer is what a client made of a response.
 type answer struct {
@@ -32,13 +38,18 @@ type answer struct {
 }
 
 // bySDK calls with the Go SDK, by the names of its client's methods.
-func bySDK(t *testing.T, config aws.Config) driver {
-	clients := map[string]reflect.Value{}
-	return func(operation, region string, in json.RawMessage) (answer, error) {
-		if !clients[region].IsValid() {
-			clients[region] = reflect.ValueOf(kms.NewFromConfig(config, func(o *kms.Options) { o.Region = region }))
+func bySDK(t *testing.T, config aws.Config, nobody aws.CredentialsProvider) driver {
+	clients := map[place]reflect.Value{}
+	return func(operation string, where place, in json.RawMessage) (answer, error) {
+		if !clients[where].IsValid() {
+			clients[where] = reflect.ValueOf(kms.NewFromConfig(config, func(o *kms.Options) {
+				o.Region = where.region
+				if where.nobody {
+					o.Credentials = nobody
+				}
+			}))
 		}
-		method := clients[region].MethodByName(operation)
+		method := clients[where].MethodByName(operation)
 		input := reflect.New(method.Type().In(1).Elem())
 		if err := json.Unmarshal(in, input.Interface()); err != nil {
 			return answer{}, err
@@ -63,7 +74,7 @@ func bySDK(t *testing.T, config aws.Config) driver {
 }
 
 // byPython calls with a client that testdata/walk/client.py speaks for.
-func byPython(t *testing.T, program, url string, profile server.Profile) driver {
+func byPython(t *testing.T, program, url string, profile server.Profile, nobody aws.Credentials) driver {
 	for _, module := range map[string][]string{"boto3": {"boto3"}, "cli": {"awscli", "botocore"}}[program] {
 		if have := exec.Command("python3", "-c", "import "+module).Run(); have != nil {
 			if os.Getenv("VIGIL_TEST_STRICT") == "1" {
@@ -77,7 +88,7 @@ func byPython(t *testing.T, program, url string, profile server.Profile) driver 
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "python3", "testdata/walk/client.py", program, url)
-	cmd.Env = append(os.Environ(), "AWS_ACCESS_KEY_ID="+profile.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+profile.Secret, "AWS_SESSION_TOKEN=",
+	cmd.Env = append(os.Environ(), "NOBODY_ACCESS_KEY_ID="+nobody.AccessKeyID, "NOBODY_SECRET_ACCESS_KEY="+nobody.SecretAccessKey, "AWS_ACCESS_KEY_ID="+profile.AccessKeyID, "AWS_SECRET_ACCESS_KEY="+profile.Secret, "AWS_SESSION_TOKEN=",
 		"AWS_CONFIG_FILE="+config, "AWS_DATA_PATH="+newerModel(t), "AWS_SHARED_CREDENTIALS_FILE="+os.DevNull, "AWS_MAX_ATTEMPTS=1", "AWS_EC2_METADATA_DISABLED=true", "AWS_PAGER=")
 	var failure bytes.Buffer
 	cmd.Stderr = &failure
@@ -94,8 +105,8 @@ func byPython(t *testing.T, program, url string, profile server.Profile) driver 
 	}
 	t.Cleanup(func() { to.Close(); cmd.Wait() })
 	ask, answers := json.NewEncoder(to), json.NewDecoder(bufio.NewReader(from))
-	return func(operation, region string, in json.RawMessage) (a answer, err error) {
-		if err := ask.Encode(map[string]any{"op": operation, "region": region, "in": in}); err != nil {
+	return func(operation string, where place, in json.RawMessage) (a answer, err error) {
+		if err := ask.Encode(map[string]any{"op": operation, "region": where.region, "nobody": where.nobody, "in": in}); err != nil {
 			return a, fmt.Errorf("%w: %s", err, &failure)
 		}
 		if err := answers.Decode(&a); err != nil {

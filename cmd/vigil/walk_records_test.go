@@ -25,6 +25,9 @@ func (w *walk) checkRecords() {
 			w.Errorf("%s %s is not on record", call.operation, call.code)
 			continue
 		}
+		if call.code == accessDenied {
+			call.code = "AccessDenied" // as records write it
+		}
 		if code, _ := r["errorCode"].(string); r["eventName"] != call.operation || r["eventSource"] != "kms.amazonaws.com" || code != call.code {
 			w.Errorf("%s %s is on record as %v %v", call.operation, call.code, r["eventName"], r["errorCode"])
 		}

@@ -9,6 +9,7 @@ type step struct {
 	save   map[string]string // names of members of the answer
 	region string            // where the call is made, unless it is the walk's own
 	times  int               // how often, if more than once
+	nobody bool              // the call is made by somebody who may do nothing
 	do     func(*walk)       // what is done instead of a call
 	until  string            // the call is made again until the answer has this state of connection
 }
@@ -95,6 +96,21 @@ var successes = []step{
 	{op: "CreateCustomKeyStore", in: strings.Replace(externalStore("two", ""), "${endpoint}", "https://two.example.com", 1), save: saved{"store2": "CustomKeyStoreId"}},
 	{op: "DeleteCustomKeyStore", in: `{"CustomKeyStoreId":"${store2}"}`},
 }
+
+// withDenials has somebody who may not do it try each operation first.
+func withDenials(steps []step) (all []step) {
+	tried := map[string]bool{"": true}
+	for _, s := range steps {
+		if !tried[s.op] {
+			tried[s.op] = true
+			all = append(all, step{op: s.op, in: s.in, region: s.region, nobody: true, want: accessDenied})
+		}
+		all = append(all, s)
+	}
+	return all
+}
+
+const accessDenied = "AccessDeniedException"
 
 // elsewhere is the input for an external key store on a host of its name, with one text put for another.
 func elsewhere(name, old, new string) string {

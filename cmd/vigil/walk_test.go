@@ -22,6 +22,7 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/iam"
 
 	"vigil/internal/kms/xks/xkstest"
 	"vigil/internal/server"
@@ -41,7 +42,7 @@ func TestWalk(t *testing.T) {
 	for _, name := range clients {
 		t.Run(name, func(t *testing.T) {
 			w := newWalk(t, name)
-			for _, s := range slices.Concat(successes, w.documentedErrors()) {
+			for _, s := range slices.Concat(withDenials(successes), w.documentedErrors()) {
 				w.take(s, shown)
 			}
 			w.checkRecords()
@@ -116,15 +117,34 @@ func newWalk(t *testing.T, client string, change ...func(*server.Config)) *walk 
 	for _, region := range []string{xkstest.Region, replicaRegion, crowdedRegion} {
 		w.history[region] = cloudtrail.NewFromConfig(w.config, func(o *cloudtrail.Options) { o.Region = region })
 	}
+	nobody := w.user("Nobody")
 	switch client {
 	case "Go SDK":
-		w.call = bySDK(t, w.config)
+		w.call = bySDK(t, w.config, theKey(nobody.AccessKeyID, nobody.SecretAccessKey, ""))
 	case "boto3":
-		w.call = byPython(t, "boto3", url, profile)
+		w.call = byPython(t, "boto3", url, profile, nobody)
 	case "AWS CLI":
-		w.call = byPython(t, "cli", url, profile)
+		w.call = byPython(t, "cli", url, profile, nobody)
 	}
 	return w
+}
+
+// user makes a user with the managed policies of those names.
+func (w *walk) user(name string, policies ...string) aws.Credentials {
+	admin := iam.NewFromConfig(w.config)
+	if _, err := admin.CreateUser(w.Context(), &iam.CreateUserInput{UserName: &name}); err != nil {
+		w.Fatal(err)
+	}
+	for _, p := range policies {
+		if _, err := admin.AttachUserPolicy(w.Context(), &iam.AttachUserPolicyInput{UserName: &name, PolicyArn: new("arn:aws:iam::aws:policy/" + p)}); err != nil {
+			w.Fatal(err)
+		}
+	}
+	key, err := admin.CreateAccessKey(w.Context(), &iam.CreateAccessKeyInput{UserName: &name})
+	if err != nil {
+		w.Fatal(err)
+	}
+	return aws.Credentials{AccessKeyID: *key.AccessKey.AccessKeyId, SecretAccessKey: *key.AccessKey.SecretAccessKey}
 }
 
 // theKey is always the same access key; token is of a session's.
@@ -141,7 +161,7 @@ func (w *walk) take(s step, shown map[string]*row) {
 		s.do(w)
 		return
 	}
-	region := cmp.Or(s.region, xkstest.Region)
+	where := place{cmp.Or(s.region, xkstest.Region), s.nobody}
 	in := os.Expand(s.in, func(name string) string {
 		v, ok := w.vars[name]
 		if !ok {
@@ -151,7 +171,7 @@ func (w *walk) take(s step, shown map[string]*row) {
 	})
 	deadline := time.Now().Add(30 * time.Second)
 	for n := 0; n < max(s.times, 1); n++ {
-		got, err := w.call(s.op, region, json.RawMessage(in))
+		got, err := w.call(s.op, where, json.RawMessage(in))
 		if err != nil {
 			w.Fatalf("%s %s: %v", s.op, in, err)
 		}

@@ -24,24 +24,30 @@ def encoded(value):
     return str(value)
 
 
-def by_boto3(operation, region, arguments):
+nobody_key = (os.environ['NOBODY_ACCESS_KEY_ID'], os.environ['NOBODY_SECRET_ACCESS_KEY'])
+
+
+def by_boto3(operation, region, nobody, arguments):
     import boto3
-    if region not in clients:
-        clients[region] = boto3.client('kms', region_name=region, endpoint_url=endpoint)
+    if (region, nobody) not in clients:
+        key = dict(zip(('aws_access_key_id', 'aws_secret_access_key'), nobody_key)) if nobody else {}
+        clients[region, nobody] = boto3.client('kms', region_name=region, endpoint_url=endpoint, **key)
     shape = model.operation_model(operation).input_shape
     try:
-        out = getattr(clients[region], xform_name(operation))(**decoded(arguments, shape))
+        out = getattr(clients[region, nobody], xform_name(operation))(**decoded(arguments, shape))
     except ClientError as e:
         return {'code': e.response['Error']['Code'], 'id': e.response['ResponseMetadata']['RequestId']}
     return {'out': out, 'id': out.pop('ResponseMetadata')['RequestId']}
 
 
-def by_cli(operation, region, arguments):
+def by_cli(operation, region, nobody, arguments):
     """The AWS CLI's own main function, as its program calls it."""
-    if not clients:
+    if nobody not in clients:
         from awscli.clidriver import create_clidriver
-        clients['cli'] = create_clidriver()
-        clients['cli'].session.register('after-call.kms', lambda parsed, **_: clients.update(answer=dict(parsed)))
+        clients[nobody] = create_clidriver()
+        if nobody:
+            clients[nobody].session.set_credentials(*nobody_key)
+        clients[nobody].session.register('after-call.kms', lambda parsed, **_: clients.update(answer=dict(parsed)))
     members = model.operation_model(operation).input_shape.members
     line = ['kms', xform_name(operation, '-'), '--region', region, '--endpoint-url', endpoint, '--no-paginate', '--output', 'json']
     for name, value in arguments.items():
@@ -58,7 +64,7 @@ def by_cli(operation, region, arguments):
     clients.pop('answer', None)
     shown, errors = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(shown), contextlib.redirect_stderr(errors):
-        status = clients['cli'].main(line)
+        status = clients[nobody].main(line)
     if 'answer' not in clients:
         raise SystemExit(f'{line}: {errors.getvalue()}')
     answer = clients['answer']
@@ -73,4 +79,4 @@ def by_cli(operation, region, arguments):
 call = {'boto3': by_boto3, 'cli': by_cli}[program]
 for line in sys.stdin:
     asked = json.loads(line)
-    print(json.dumps(call(asked['op'], asked['region'], asked['in']), default=encoded), flush=True)
+    print(json.dumps(call(asked['op'], asked['region'], asked['nobody'], asked['in']), default=encoded), flush=True)
