@@ -29,8 +29,10 @@ type Outline struct {
 	UserAgent     []byte
 	InsightType   []byte // of an Insights event, whose EventSource, EventName and ErrorCode are those that it is about
 	Username      []byte // who the event history says it was: root, a user's name, a session's name, or the service that called
+	InvokedBy     []byte // userIdentity.invokedBy: the service that called for who called, or by itself
 	FromConsole   []byte // sessionCredentialFromConsole: true, or empty
 	VPCEndpointID []byte
+	Parameters    []byte // requestParameters, as JSON
 	ReadOnly      bool
 	Resources     []OutlineResource
 }
@@ -90,6 +92,10 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 			f.UserAgent, err = r.textOrSkip()
 		case "insightDetails":
 			err = r.insight(f)
+		case "requestParameters":
+			begin := r.begin()
+			err = r.skip()
+			f.Parameters = r.data[begin:r.at]
 		case "readOnly":
 			f.ReadOnly, err = r.truth()
 		case "recipientAccountId":
@@ -116,6 +122,7 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 	}
 	f.Second = at.Unix()
 	f.Username, f.AccessKeyID, f.Caller, f.CallerARN, f.PrincipalID = who.username(), who.accessKeyID, who.accountID, who.arn, who.principalID
+	f.InvokedBy = who.invokedBy
 	if len(f.Account) == 0 { // before version 1.02
 		f.Account = who.accountID
 	}
@@ -250,6 +257,12 @@ func (r *OutlineReader) next() byte {
 		}
 	}
 	return 0
+}
+
+// begin is where the next value begins.
+func (r *OutlineReader) begin() int {
+	r.next()
+	return r.at
 }
 
 func (r *OutlineReader) comma() {

@@ -22,6 +22,7 @@ sigv4, xks                                          < xkstest
 store                                               < sqlite, postgres, seal
 sqlite, postgres                                    < storetest
 vigil                                               < selectors, insights
+vigil, arn                                          < keylife
 store, vigil, clock                                 < journal
 journal                                             < notary
 arn, clock, policy, journal, store                  < call
@@ -31,7 +32,7 @@ call, selectors, insights                           < trail
 call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
-front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, objects, notary < server
+front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, objects, notary, keylife < server
 server                                              < cmd, vigiltest
 `
 
@@ -47,6 +48,7 @@ var packages = map[string]string{
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity",
 	"trail": "internal/trail", "selectors": "internal/trail/selectors", "insights": "internal/trail/insights",
+	"keylife": "internal/keylife",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
 }
 
