@@ -49,7 +49,7 @@ var packages = map[string]string{
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity",
 	"trail": "internal/trail", "selectors": "internal/trail/selectors", "insights": "internal/trail/insights",
 	"keylife": "internal/keylife",
-	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
+	"server":  "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
 }
 
 func TestImports(t *testing.T) {

@@ -212,6 +212,9 @@ func (f *Fold) policyPut(c *changed) {
 func (f *Fold) aliasSet(c *changed) {
 	name, target := c.request.text("aliasName"), c.request.text("targetKeyId")
 	ours := target == "" || target == f.life.Key || target == f.id
+	if ours && len(f.aliases) < MaxContexts {
+		f.aliases[name] = true
+	}
 	verb := "created"
 	if c.Operation == "UpdateAlias" {
 		verb = "pointed here"
@@ -231,6 +234,9 @@ func (f *Fold) aliasSet(c *changed) {
 
 func (f *Fold) aliasDeleted(c *changed) {
 	name := c.request.text("aliasName")
+	if len(f.aliases) < MaxContexts {
+		f.aliases[name] = true
+	}
 	c.What = name + " deleted"
 	c.apply = func(s *State) {
 		s.Aliases = slices.DeleteFunc(s.Aliases, func(have string) bool { return have == name })

@@ -39,7 +39,8 @@ type Fold struct {
 	buf      []byte // for keys of maps
 	looks    map[string]*Tally
 	refused  map[string]*Refusal
-	names    map[string]bool
+	names    map[string]bool // aliases that the key was used by
+	aliases  map[string]bool // aliases that were made for it
 	lastUsed LastUse
 }
 
@@ -49,7 +50,7 @@ func New(key string, asOf time.Time, days int) *Fold {
 		days = DefaultDays
 	}
 	f := &Fold{arn: []byte(key), base: newCourse(key), days: days, recent: asOf.AddDate(0, 0, -days), grants: map[string]*grant{},
-		callers: map[string]*caller{}, looks: map[string]*Tally{}, refused: map[string]*Refusal{}, names: map[string]bool{}}
+		callers: map[string]*caller{}, looks: map[string]*Tally{}, refused: map[string]*Refusal{}, names: map[string]bool{}, aliases: map[string]bool{}}
 	f.life.Key, f.life.Asked = key, asOf.UTC()
 	if a, err := arn.Parse(key); err == nil {
 		f.life.Account, f.life.Region = a.Account, a.Region
@@ -61,7 +62,7 @@ func New(key string, asOf time.Time, days int) *Fold {
 // Since says when the history of the key's account and region begins.
 func (f *Fold) Since(at time.Time) {
 	at = at.UTC()
-	f.life.Records.HistorySince = &at
+	f.life.Records.HistorySince = &at // unless the key's own first record, which came later, is of an earlier time
 }
 
 // Add takes a record, if it is of KMS and about the key. Data that is no record is counted. The record is not kept.
@@ -93,6 +94,29 @@ func (f *Fold) Add(record []byte, imported bool) {
 	default:
 		f.change(record, name, at, imported)
 	}
+}
+
+// Aliases are the aliases that the records added so far say stood for the key at some time.
+func (f *Fold) Aliases() []string { return sorted(f.aliases) }
+
+// AddAlias takes a record of one of the Aliases that need not name the key: by it the alias may have been pointed to another key. Others are passed
+// over, and those that Add takes.
+func (f *Fold) AddAlias(record []byte, imported bool) {
+	o := &f.outline
+	if f.reader.Read(record, o) != nil || string(o.EventSource) != "kms.amazonaws.com" || string(o.EventName) != "UpdateAlias" ||
+		len(o.ErrorCode) > 0 || slices.ContainsFunc(o.Resources, f.isKey) {
+		return
+	}
+	if !slices.ContainsFunc(o.Resources, func(r vigil.OutlineResource) bool {
+		a, err := arn.Parse(string(r.ARN))
+		return err == nil && a.Account == f.life.Account && a.Region == f.life.Region && f.aliases[a.Resource]
+	}) {
+		return
+	}
+	at := time.Unix(o.Second, 0).UTC()
+	f.cover(at, imported)
+	f.order++
+	f.change(record, "UpdateAlias", at, imported)
 }
 
 func (f *Fold) isKey(r vigil.OutlineResource) bool { return bytes.Equal(r.ARN, f.arn) }
@@ -182,6 +206,9 @@ func isState(code string) bool {
 // Life is what the records that were added say.
 func (f *Fold) Life() *Life {
 	l := f.life
+	if r := &l.Records; r.HistorySince != nil && r.First != nil && r.First.Before(*r.HistorySince) {
+		r.HistorySince = r.First
+	}
 	l.Now.UsedNames = sorted(f.names)
 	f.replay(&l)
 	for name, t := range f.looks {

@@ -53,13 +53,7 @@ func (f *Fold) grantCreated(c *changed) {
 		}
 	}
 	c.What = "grant to " + cmp.Or(g.Grantee, "somebody who is not on record")
-	for i, some := 0, slices.Collect(slices.Chunk(g.Operations, 4)); i < len(some); i++ {
-		label := "operations"
-		if i > 0 {
-			label = "and"
-		}
-		c.detailOf(label, joined(some[i]))
-	}
+	c.detailOf("operations", joined(g.Operations))
 	c.detailOf("constraints", g.Constraints)
 	c.detailOf("may be retired by", g.Retiring)
 	c.detailOf("name", g.Name)

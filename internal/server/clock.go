@@ -82,7 +82,7 @@ func (s *Server) vigilService() call.Service {
 	return call.Service{
 		Name: "vigil", EventSource: vigilEventSource, InternalError: "InternalFailure",
 		Operations: slices.Concat(s.identity.Vigil(), s.outbox.Operations(), []call.Operation{
-			call.Op("AdvanceClock", s.advanceClock), call.Read("ProveEvent", s.proveEvent),
+			call.Op("AdvanceClock", s.advanceClock), call.Read("ProveEvent", s.proveEvent), call.Read("GetKeyTimeline", s.getKeyTimeline),
 		}),
 	}
 }
