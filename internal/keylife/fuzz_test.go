@@ -90,3 +90,34 @@ func BenchmarkUse(b *testing.B) {
 		fold.Add(records[i%len(records)], false)
 	}
 }
+
+// Of a key that is changed very often, the oldest changes are forgotten, but for its making and what came of them.
+func TestManyChanges(t *testing.T) {
+	const key = "arn:aws:kms:us-east-1:000000000000:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	var tag []byte
+	fold := keylife.New(key, asked, 0)
+	for _, r := range recordsOf(t, "policies.ndjson") {
+		if bytes.Contains(r, []byte(`"TagResource"`)) {
+			tag = r
+			break
+		}
+		fold.Add(r, false)
+	}
+	at := time.Date(2026, 4, 1, 0, 0, 0, 0, time.UTC)
+	const n = 3 * keylife.MaxChanges
+	for i := range n {
+		r := bytes.Replace(tag, []byte("2026-03-05T10:00:00Z"), []byte(at.Add(time.Duration(i)*time.Second).Format(time.RFC3339)), 1)
+		if i == 0 {
+			r = bytes.Replace(r, []byte("tier"), []byte("once"), 1)
+		}
+		fold.Add(r, false)
+	}
+	l := fold.Life()
+	if l.Changes[0].Operation != "CreateKey" || l.Now.Created == nil || l.Now.Tags["once"] != "1" || l.Now.Tags["tier"] != "1" ||
+		!strings.Contains(l.Now.Policy, "No outsiders") || len(l.Now.Grants) != 1 {
+		t.Errorf("it begins with %s, and its state is %+v", l.Changes[0].Operation, l.Now)
+	}
+	if kept := int64(len(l.Changes)); kept > 2*keylife.MaxChanges || kept+l.ChangesLeftOut != n+7 {
+		t.Errorf("%d changes are told and %d left out, of %d", kept, l.ChangesLeftOut, n+7)
+	}
+}

@@ -186,7 +186,7 @@ func (a *Assessment) assessTies(l *Life) {
 func (a *Assessment) assessHistory(l *Life) {
 	r := &l.Records
 	if l.Now.Created == nil {
-		a.add(Unclear, "its creation is not on record, so neither need be what it was used for before %s", stamp(*orNow(r.First, l.Asked)))
+		a.add(Unclear, "its creation is not on record, and it may have been used before its records begin, at %s", stamp(*orNow(r.First, l.Asked)))
 	} else {
 		a.add(Yes, "it is on record from its creation at %s on", stamp(*l.Now.Created))
 	}
