@@ -1,5 +1,6 @@
 // Package vigil holds the formats by which a trail proves itself, and their verification, free of server code:
-// the CloudTrail record, the page that the journal keeps records in, and the leaves, tiles, checkpoints and proofs of the Merkle tree over them.
+// the CloudTrail record, the page that the journal keeps records in, the leaves, tiles, checkpoints and proofs of the Merkle tree over them, and the log files and
+// digest files that trails deliver.
 package vigil
 
 import (
