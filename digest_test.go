@@ -144,7 +144,9 @@ func TestDigestsFindEveryDamage(t *testing.T) {
 		{"a digest's hash of a log file is changed", func(b bucket, d, _ []string) {
 			b[d[1]] = flip(b[d[1]], `"hashValue":"`, `"hashValue":"0`)
 		}, []string{"digest altered digest 1"}},
-		{"the last digest is changed", func(b bucket, d, _ []string) { b[d[4]] = flip(b[d[4]], `"oldestEventTime":"2026`, `"oldestEventTime":"2025`) }, []string{"digest altered digest 4"}},
+		{"the last digest is changed", func(b bucket, d, _ []string) {
+			b[d[4]] = flip(b[d[4]], `"oldestEventTime":"2026`, `"oldestEventTime":"2025`)
+		}, []string{"digest altered digest 4"}},
 		{"a digest is no digest", func(b bucket, d, _ []string) { b[d[1]] = stored{[]byte("x"), b[d[1]].meta} }, []string{"digest malformed digest 1"}},
 		{"a digest takes another's place", func(b bucket, d, _ []string) { b[d[1]] = b[d[0]] }, []string{"digest moved digest 1"}},
 		{"a digest has another's signature", func(b bucket, d, _ []string) { b[d[1]] = stored{b[d[1]].data, b[d[0]].meta} }, []string{"digest altered digest 1"}},
