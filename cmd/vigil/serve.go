@@ -7,9 +7,11 @@ import (
 	"log/slog"
 	"runtime/debug"
 	"strings"
+	"time"
 
 	"vigil/internal/kms/xks"
 	"vigil/internal/server"
+	"vigil/internal/trail"
 )
 
 // serve runs the server until it is told to stop.
@@ -31,10 +33,14 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.StringVar(&cfg.NitroRoot, "nitro-root", "", "a `FILE` with the root certificates of Nitro attestation documents to trust, in PEM form")
 	fs.Var((*witnesses)(&cfg.Witnesses), "witness", "who cosigns checkpoints of the log, `URL=KEY`; may be given again")
 	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
+	fs.DurationVar(&cfg.TrailDelivery, "trail-delivery", trail.DefaultWithin, "how long after an event a trail's files have it at the latest, a `DURATION` from 1s to 5m")
 	fs.StringVar(&cfg.SMTPRelay, "smtp-relay", "", "hand mail to a relay, `URL` like smtp://relay.example.com:25?from=vigil@example.com")
 	fs.BoolVar(&cfg.TestClock, "test-clock", false, "let \"vigil clock advance\" move the clock; for tests")
 	if _, err := parse(c, fs, args); err != nil {
 		return err
+	}
+	if cfg.TrailDelivery < time.Second || cfg.TrailDelivery > trail.DefaultWithin {
+		return &usageError{fmt.Sprintf("--trail-delivery %s: it is from 1s to 5m", cfg.TrailDelivery)}
 	}
 	cfg.Data = *data
 	tuneCollector(c)

@@ -65,6 +65,11 @@ func (n *Notify) Publish(tx store.Tx, to arn.ARN, m Message) error {
 	return n.enqueue(tx, deliveries)
 }
 
+// HasTopic says whether there is a topic.
+func (n *Notify) HasTopic(topic arn.ARN) bool {
+	return n.known.topic(topicRef{topic.Account, topic.Region, topic.Resource}) != nil
+}
+
 // PublishMessage is the operation Publish. It is answered when the message is in the outbox, once for each subscriber.
 func (n *Notify) PublishMessage(ctx context.Context, c *call.Call, in *sns.PublishInput) (*sns.PublishOutput, error) {
 	if in.PhoneNumber != nil {

@@ -63,6 +63,8 @@ type Config struct {
 	NitroRoot         string // a PEM file with the roots of attestation documents that are trusted; empty to trust none
 	PublicURL         string // what subscribers elsewhere reach the server by; empty for the address that it listens on
 
+	TrailDelivery time.Duration // how long after an event a trail's files have it at the latest; 0 for AWS's 5 minutes
+
 	Witnesses []notary.Witness // who cosigns the log's checkpoints
 
 	Functions map[string]string // the invoke URLs of functions that rules may have as targets, by ARN
@@ -270,9 +272,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	if err := s.openBuckets(ctx); err != nil {
 		return err
 	}
-	if s.trail, err = trail.New(ctx, trail.Config{
-		Journal: s.journal, DB: s.history, Clock: s.clock, Main: s.main, Watch: s.watch, PutLogs: s.putLogs, Log: s.log,
-	}); err != nil {
+	if err := s.openTrails(ctx, root); err != nil {
 		return err
 	}
 	proxies, err := s.proxies()

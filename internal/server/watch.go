@@ -119,6 +119,7 @@ func (s *Server) startWatch() {
 	s.background("notifications", s.notify.Run)
 	s.background("trails", s.trail.RunTrails)
 	s.background("insights", s.trail.RunInsights)
+	s.background("trails' files", s.trail.RunFiles)
 	s.background("events", s.events.Follow)
 	s.background("alarms", s.alarms.Run)
 }

@@ -1,5 +1,5 @@
-// Package trail is CloudTrail. What it has of it so far is trails that deliver to log groups (trails.go and its
-// neighbours, status.go), and the event history: the management events of the last 90 days, which LookupEvents finds by who,
+// Package trail is CloudTrail. What it has of it so far is trails that deliver to log groups and buckets (trails.go and its
+// neighbours, files.go, digests.go, status.go), and the event history: the management events of the last 90 days, which LookupEvents finds by who,
 // what and when. The rest of this page is about the history.
 //
 // The history copies nothing. It is an index over the journal, of two parts:
@@ -29,6 +29,7 @@ import (
 	"sync"
 	"time"
 
+	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/clock"
 	"vigil/internal/journal"
@@ -50,7 +51,16 @@ type Config struct {
 	Main    store.DB
 	Watch   store.DB
 	PutLogs func(tx store.Tx, account, region, group, stream string, events []LogEvent) error
-	Log     *slog.Logger // nil is none
+
+	// For the files of trails. Secrets keeps the keys that sign digests. Within is how long after an event a file has it at the latest;
+	// 0 is DefaultWithin. Publish sends the notification of a file to a topic, in a transaction of Watch; its error is a *call.Error
+	// when the topic does not take it, and is noted. HasTopic says whether there is a topic.
+	Buckets  Buckets
+	Secrets  Secrets
+	Within   time.Duration
+	Publish  func(tx store.Tx, trail, topic arn.ARN, message string) error
+	HasTopic func(topic arn.ARN) bool
+	Log      *slog.Logger // nil is none
 }
 
 // Trail is CloudTrail of all accounts and regions. Its methods may be used by many goroutines.
@@ -72,7 +82,14 @@ type Trail struct {
 	trailsMu    sync.RWMutex
 	trails      map[string][]*aTrail // by account, as loadTrails has them
 	asked       asked
-	log         *slog.Logger
+
+	buckets  Buckets
+	secrets  Secrets
+	within   time.Duration
+	publish  func(tx store.Tx, trail, topic arn.ARN, message string) error
+	hasTopic func(topic arn.ARN) bool
+	log      *slog.Logger
+	keysMu   sync.Mutex // held while a key that signs digests is made
 }
 
 var migrations = []string{
@@ -117,7 +134,11 @@ var migrations = []string{
 // New prepares the history in the database. It follows the journal once Run runs.
 func New(ctx context.Context, config Config) (*Trail, error) {
 	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience,
-		main: config.Main, watch: config.Watch, putLogs: config.PutLogs, log: config.Log}
+		main: config.Main, watch: config.Watch, putLogs: config.PutLogs,
+		buckets: config.Buckets, secrets: config.Secrets, within: config.Within, publish: config.Publish, hasTopic: config.HasTopic, log: config.Log}
+	if t.within <= 0 {
+		t.within = DefaultWithin
+	}
 	if t.log == nil {
 		t.log = slog.New(slog.DiscardHandler)
 	}
@@ -155,6 +176,7 @@ func (t *Trail) Service() call.Service {
 			call.Read("GetInsightSelectors", t.GetInsightSelectors),
 			call.Read("GetTrail", t.GetTrail),
 			call.Read("GetTrailStatus", t.GetTrailStatus),
+			call.Read("ListPublicKeys", t.ListPublicKeys),
 			call.Read("ListTags", t.ListTags),
 			call.Read("ListTrails", t.ListTrails),
 			call.Op("PutEventSelectors", t.PutEventSelectors),

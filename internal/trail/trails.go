@@ -32,6 +32,9 @@ type aTrail struct {
 	roleARN    string
 	global     bool // includes events of global services
 	everywhere bool // is of all regions
+	topicARN   string
+	validFrom  int64 // since when its files are validated; 0 is never
+	validUntil int64 // when that was switched off; 0 is not
 	deleted    int64
 	logging    []period // in order
 	choices    []choice // in order; what it takes, by time
@@ -103,6 +106,10 @@ var trailMigrations = []string{
 	INSERT INTO trail_next (one, id) VALUES (1, 0);`,
 	selectorsMigration,
 	insightsMigration,
+	`ALTER TABLE trail ADD COLUMN topic_arn TEXT NOT NULL DEFAULT '';
+	ALTER TABLE trail ADD COLUMN valid_from BIGINT NOT NULL DEFAULT 0;  -- since when its files are validated
+	ALTER TABLE trail ADD COLUMN valid_until BIGINT NOT NULL DEFAULT 0; -- when that was switched off; 0 is not
+	` + digestKeyMigration,
 }
 
 // watchMigrations are the watch database's: what became of deliveries, by the region of the events. Status is so per region.
@@ -114,12 +121,13 @@ var watchMigrations = []string{
 		error     TEXT   NOT NULL, -- of the last one; empty if it succeeded
 		PRIMARY KEY (trail, region))`,
 	insightsDataMigration,
+	fileMigrations,
 }
 
 // openTrails prepares what the trails need, and reads them.
 func (t *Trail) openTrails(ctx context.Context) error {
-	if t.watch == nil || t.putLogs == nil {
-		return errors.New("trails: Main needs Watch and PutLogs")
+	if t.watch == nil || t.putLogs == nil || t.buckets == nil || t.secrets == nil {
+		return errors.New("trails: Main needs Watch, PutLogs, Buckets and Secrets")
 	}
 	if err := t.main.Migrate(ctx, "trail", trailMigrations...); err != nil {
 		return fmt.Errorf("trails: %w", err)
@@ -150,10 +158,10 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 	trails, err := list(tx, func(scan func(...any) error) (*aTrail, error) {
 		t := &aTrail{account: account}
 		var global, everywhere int64
-		err := scan(&t.id, &t.home, &t.name, &t.bucket, &t.prefix, &t.groupARN, &t.roleARN, &global, &everywhere, &t.deleted)
+		err := scan(&t.id, &t.home, &t.name, &t.bucket, &t.prefix, &t.groupARN, &t.roleARN, &global, &everywhere, &t.deleted, &t.topicARN, &t.validFrom, &t.validUntil)
 		t.global, t.everywhere = global != 0, everywhere != 0
 		return t, err
-	}, `SELECT id, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted FROM trail WHERE account = $1 ORDER BY name, home, id`, account)
+	}, `SELECT id, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted, topic_arn, valid_from, valid_until FROM trail WHERE account = $1 ORDER BY name, home, id`, account)
 	if err != nil {
 		return nil, err
 	}
@@ -193,11 +201,12 @@ func list[T any](tx store.Tx, read func(scan func(...any) error) (T, error), que
 
 // save writes all of a trail but when it logs.
 func (t *aTrail) save(tx store.Tx) error {
-	_, err := tx.Exec(`INSERT INTO trail (id, account, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+	_, err := tx.Exec(`INSERT INTO trail (id, account, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted, topic_arn, valid_from, valid_until)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
 		ON CONFLICT (id) DO UPDATE SET bucket = excluded.bucket, prefix = excluded.prefix, group_arn = excluded.group_arn,
-			role_arn = excluded.role_arn, global = excluded.global, everywhere = excluded.everywhere, deleted = excluded.deleted`,
-		t.id, t.account, t.home, t.name, t.bucket, t.prefix, t.groupARN, t.roleARN, truth(t.global), truth(t.everywhere), t.deleted)
+			role_arn = excluded.role_arn, global = excluded.global, everywhere = excluded.everywhere, deleted = excluded.deleted,
+			topic_arn = excluded.topic_arn, valid_from = excluded.valid_from, valid_until = excluded.valid_until`,
+		t.id, t.account, t.home, t.name, t.bucket, t.prefix, t.groupARN, t.roleARN, truth(t.global), truth(t.everywhere), t.deleted, t.topicARN, t.validFrom, t.validUntil)
 	return err
 }
 

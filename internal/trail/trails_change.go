@@ -2,12 +2,14 @@ package trail
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 
+	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/store"
 )
@@ -18,18 +20,14 @@ const linger = 7 * 24 * time.Hour
 // unbuilt are members of CreateTrail and UpdateTrail for which there is nothing yet. A trail that had them would promise what
 // nobody keeps.
 type unbuilt struct {
-	kmsKey, topic            *string
-	validation, organization *bool
+	kmsKey       *string
+	organization *bool
 }
 
 func (u unbuilt) check() error {
 	switch {
 	case aws.ToString(u.kmsKey) != "":
 		return call.NotBuilt("Encrypting a trail's log files with a KMS key (KmsKeyId)")
-	case aws.ToString(u.topic) != "":
-		return call.NotBuilt("Notifying an SNS topic of a trail's log files (SnsTopicName)")
-	case aws.ToBool(u.validation):
-		return call.NotBuilt("Validation of a trail's log files (EnableLogFileValidation)")
 	case aws.ToBool(u.organization):
 		return call.NotBuilt("A trail of an organization (IsOrganizationTrail)")
 	}
@@ -37,9 +35,9 @@ func (u unbuilt) check() error {
 }
 
 // CreateTrail makes a trail, which logs once StartLogging is called. It has the management events of the account in its
-// home region, or in all of them. It delivers to a log group; the bucket is kept, and not looked for. KmsKeyId, SnsTopicName,
-// EnableLogFileValidation and IsOrganizationTrail are refused. The role is kept, and not assumed.
-func (t *Trail) CreateTrail(_ context.Context, c *call.Call, in *cloudtrail.CreateTrailInput) (*cloudtrail.CreateTrailOutput, error) {
+// home region, or in all of them. It delivers to a bucket, which has to be there and the account's own, and to a log group if it has one.
+// KmsKeyId and IsOrganizationTrail are refused. The role is kept, and not assumed.
+func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.CreateTrailInput) (*cloudtrail.CreateTrailOutput, error) {
 	made := &aTrail{account: c.Account(), home: c.Region, name: aws.ToString(in.Name), global: true}
 	if err := checkTrailName(made.name); err != nil {
 		return nil, err
@@ -47,11 +45,15 @@ func (t *Trail) CreateTrail(_ context.Context, c *call.Call, in *cloudtrail.Crea
 	if err := allowTrail(c, "CreateTrail", made.arn()); err != nil {
 		return nil, err
 	}
-	if err := (unbuilt{in.KmsKeyId, in.SnsTopicName, in.EnableLogFileValidation, in.IsOrganizationTrail}).check(); err != nil {
+	if err := (unbuilt{in.KmsKeyId, in.IsOrganizationTrail}).check(); err != nil {
 		return nil, err
 	}
-	made.change(settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.IncludeGlobalServiceEvents, in.IsMultiRegionTrail})
+	made.change(settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.SnsTopicName,
+		in.IncludeGlobalServiceEvents, in.IsMultiRegionTrail, in.EnableLogFileValidation}, c.Time)
 	if err := made.check(); err != nil {
+		return nil, err
+	}
+	if err := t.checkTargets(ctx, made); err != nil {
 		return nil, err
 	}
 	if err := checkTags(in.TagsList); err != nil {
@@ -85,23 +87,34 @@ func (t *Trail) CreateTrail(_ context.Context, c *call.Call, in *cloudtrail.Crea
 		IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
 		IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
 		Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
+		SnsTopicARN: d.SnsTopicARN, SnsTopicName: d.SnsTopicName,
 	}, nil
 }
 
 // UpdateTrail changes those settings of a trail that it is given, in the trail's home region. An empty text takes the prefix,
-// or the log group and its role, away. What is still to be delivered of the time before is delivered as the settings are then.
-func (t *Trail) UpdateTrail(_ context.Context, c *call.Call, in *cloudtrail.UpdateTrailInput) (*cloudtrail.UpdateTrailOutput, error) {
+// the topic, or the log group and its role, away. What is still to be delivered of the time before is delivered as the settings are then: files that
+// the old bucket refused go to the new one.
+func (t *Trail) UpdateTrail(ctx context.Context, c *call.Call, in *cloudtrail.UpdateTrailInput) (*cloudtrail.UpdateTrailOutput, error) {
 	found, err := t.homed(c, "UpdateTrail", aws.ToString(in.Name))
 	if err != nil {
 		return nil, err
 	}
-	if err := (unbuilt{in.KmsKeyId, in.SnsTopicName, in.EnableLogFileValidation, in.IsOrganizationTrail}).check(); err != nil {
+	if err := (unbuilt{in.KmsKeyId, in.IsOrganizationTrail}).check(); err != nil {
 		return nil, err
 	}
-	s := settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.IncludeGlobalServiceEvents, in.IsMultiRegionTrail}
+	s := settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.SnsTopicName,
+		in.IncludeGlobalServiceEvents, in.IsMultiRegionTrail, in.EnableLogFileValidation}
+	then := *found
+	then.change(s, c.Time)
+	if err := then.check(); err != nil {
+		return nil, err
+	}
+	if err := t.checkTargets(ctx, &then); err != nil {
+		return nil, err
+	}
 	out := new(cloudtrail.UpdateTrailOutput)
 	t.effect(c, found, func(tx store.Tx, changed *aTrail, others []*aTrail) error {
-		changed.change(s)
+		changed.change(s, c.Time)
 		if err := changed.check(); err != nil {
 			return err
 		}
@@ -114,6 +127,7 @@ func (t *Trail) UpdateTrail(_ context.Context, c *call.Call, in *cloudtrail.Upda
 			IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
 			IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
 			Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
+			SnsTopicARN: d.SnsTopicARN, SnsTopicName: d.SnsTopicName,
 		}
 		return changed.save(tx)
 	})
@@ -219,11 +233,17 @@ func (t *Trail) effect(c *call.Call, found *aTrail, change func(tx store.Tx, now
 
 // settings are what CreateTrail and UpdateTrail say of a trail; nil is nothing.
 type settings struct {
-	bucket, prefix, groupARN, roleARN *string
-	global, everywhere                *bool
+	bucket, prefix, groupARN, roleARN, topic *string
+	global, everywhere, validated            *bool
 }
 
-func (t *aTrail) change(s settings) {
+func (t *aTrail) change(s settings, at time.Time) {
+	if s.topic != nil {
+		t.topicARN = t.topicOf(*s.topic)
+	}
+	if s.validated != nil {
+		t.validate(*s.validated, at.UnixMilli())
+	}
 	for _, text := range []struct{ to, from *string }{{&t.bucket, s.bucket}, {&t.prefix, s.prefix}, {&t.groupARN, s.groupARN}, {&t.roleARN, s.roleARN}} {
 		if text.from != nil {
 			*text.to = *text.from
@@ -240,10 +260,32 @@ func (t *aTrail) check() error {
 	if t.everywhere && !t.global {
 		return call.Errorf("InvalidParameterCombinationException", "Multi-Region trail must include global service events.")
 	}
-	for _, err := range []error{checkBucketName(t.bucket), checkPrefix(t.prefix), checkGroup(t)} {
+	for _, err := range []error{checkBucketName(t.bucket), checkPrefix(t.prefix), checkGroup(t), checkTopic(t)} {
 		if err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+// checkTargets asks whether a trail's bucket and topic are there and take what it delivers.
+func (t *Trail) checkTargets(ctx context.Context, one *aTrail) error {
+	err := t.buckets.Check(ctx, one.account, one.bucket)
+	var refused *call.Error
+	switch {
+	case errors.As(err, &refused) && refused.Code == "NoSuchBucket":
+		return call.Errorf("S3BucketDoesNotExistException", "S3 bucket %s does not exist!", one.bucket)
+	case errors.As(err, &refused) && refused.Status < 500:
+		return call.Errorf("InsufficientS3BucketPolicyException", "Incorrect S3 bucket policy is detected for bucket: %s", one.bucket)
+	case err != nil:
+		return err
+	}
+	if one.topicARN == "" {
+		return nil
+	}
+	// Policies of topics that would let another account's trail publish are not looked at.
+	if topic, err := arn.Parse(one.topicARN); err != nil || topic.Account != one.account || !t.hasTopic(topic) {
+		return call.Errorf("InsufficientSnsTopicPolicyException", "SNS Topic does not exist or the topic policy is incorrect!")
 	}
 	return nil
 }

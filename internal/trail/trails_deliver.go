@@ -23,9 +23,9 @@ type LogEvent struct {
 	Message []byte    // valid during the call of PutLogs only
 }
 
-// RunTrails delivers records to the log groups of trails until ctx is done: each event once to each trail that was
-// logging in its account and region and took such events when it happened, in the stream ACCOUNT_CloudTrail_REGION of the trail's group. Records
-// of more than 256 KB are left out, as are those that the group refuses, which GetTrailStatus tells. It is called once, and
+// RunTrails delivers records to the log groups of trails until ctx is done, and notes which file each is to be in: each event once to each trail
+// that was logging in its account and region and took such events when it happened, in the stream ACCOUNT_CloudTrail_REGION of the trail's group. Records
+// of more than 256 KB go to files only, as do those that the group refuses, which GetTrailStatus tells. It is called once, and
 // only when the trails are configured.
 func (t *Trail) RunTrails(ctx context.Context) error {
 	if t.main == nil {
@@ -41,13 +41,18 @@ func (t *Trail) RunTrails(ctx context.Context) error {
 type parcel struct {
 	trail  *aTrail
 	region string
-	events []LogEvent
+	folder string     // vigil.LogFolder or vigil.InsightFolder
+	events []LogEvent // for its group
+	files  []filed    // for its bucket
 }
 
-// deliver gives each trail's group its share of entries. All that it leaves behind is in the transaction.
+// deliver gives each trail's group its share of entries, and each trail's files. All that it leaves behind is in the transaction.
 func (t *Trail) deliver(tx store.Tx, r *vigil.OutlineReader, entries []journal.Entry) error {
 	for _, p := range t.parcels(r, entries) {
 		if err := t.send(tx, p); err != nil {
+			return err
+		}
+		if err := t.file(tx, p); err != nil {
 			return err
 		}
 	}
@@ -56,7 +61,10 @@ func (t *Trail) deliver(tx store.Tx, r *vigil.OutlineReader, entries []journal.E
 
 // send puts a parcel into its group, or notes why the group does not take it.
 func (t *Trail) send(tx store.Tx, p *parcel) error {
-	stream := p.trail.account + "_CloudTrail_" + p.region
+	if len(p.events) == 0 {
+		return nil
+	}
+	stream := p.trail.account + "_" + p.folder + "_" + p.region
 	err := tx.Savepoint(func(tx store.Tx) error {
 		return t.putLogs(tx, p.trail.account, p.trail.home, p.trail.group(), stream, p.events)
 	})
@@ -77,15 +85,16 @@ func (t *Trail) parcels(r *vigil.OutlineReader, entries []journal.Entry) (all []
 		return nil
 	}
 	type address struct {
-		trail  *aTrail
-		region string
+		trail          *aTrail
+		region, folder string
 	}
 	parcels := map[address]*parcel{}
 	var f facts
 	for _, e := range entries {
-		if len(e.Data) > maxDelivered || r.Read(e.Data, &f.Outline) != nil {
+		if r.Read(e.Data, &f.Outline) != nil {
 			continue
 		}
+		folder := f.folder()
 		for _, one := range trails[string(f.Account)] {
 			if !one.takes(e.Time.UnixMilli(), &f) {
 				continue
@@ -95,26 +104,37 @@ func (t *Trail) parcels(r *vigil.OutlineReader, entries []journal.Entry) (all []
 			if string(f.Region) != region {
 				region = string(f.Region)
 			}
-			p := parcels[address{one, region}]
+			p := parcels[address{one, region, folder}]
 			if p == nil {
-				p = &parcel{trail: one, region: region, events: make([]LogEvent, 0, min(len(entries), 256))}
-				parcels[address{one, region}] = p
+				p = &parcel{trail: one, region: region, folder: folder, files: make([]filed, 0, min(len(entries), 256))}
+				parcels[address{one, region, folder}] = p
 				all = append(all, p)
 			}
-			p.events = append(p.events, LogEvent{e.Time, e.Data})
+			if one.groupARN != "" && len(e.Data) <= maxDelivered {
+				p.events = append(p.events, LogEvent{e.Time, e.Data})
+			}
+			p.files = append(p.files, filed{e.Seq, e.Time.UnixMilli(), f.Second, int64(len(e.Data))})
 		}
 	}
 	return all
 }
 
-// delivering are the trails of each account that have a group and have logged, those that are deleted included.
+// folder is the folder of a bucket that a record's file lies in.
+func (f *facts) folder() string {
+	if string(f.Category) == "Insight" {
+		return vigil.InsightFolder
+	}
+	return vigil.LogFolder
+}
+
+// delivering are the trails of each account that have logged, those that are deleted included.
 func (t *Trail) delivering() map[string][]*aTrail {
 	t.trailsMu.RLock()
 	defer t.trailsMu.RUnlock()
 	found := map[string][]*aTrail{}
 	for account, trails := range t.trails {
 		for _, one := range trails {
-			if one.groupARN != "" && len(one.logging) > 0 {
+			if len(one.logging) > 0 {
 				found[account] = append(found[account], one)
 			}
 		}

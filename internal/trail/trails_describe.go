@@ -22,10 +22,12 @@ func (t *aTrail) describe() types.Trail {
 		IncludeGlobalServiceEvents: aws.Bool(t.global),
 		IsMultiRegionTrail:         aws.Bool(t.everywhere),
 		IsOrganizationTrail:        aws.Bool(false),
-		LogFileValidationEnabled:   aws.Bool(false),
+		LogFileValidationEnabled:   aws.Bool(t.validated()),
 		Name:                       aws.String(t.name),
 		S3BucketName:               aws.String(t.bucket),
 		S3KeyPrefix:                unlessEmpty(t.prefix),
+		SnsTopicARN:                unlessEmpty(t.topicARN),
+		SnsTopicName:               unlessEmpty(t.topicName()),
 		TrailARN:                   aws.String(t.arn().String()),
 	}
 }

@@ -40,8 +40,7 @@ func checkTrailName(name string) error {
 	return nil
 }
 
-// checkBucketName holds a name to the naming rules of general purpose buckets. Whether there is such a bucket is not
-// known, as files are not delivered.
+// checkBucketName holds a name to the naming rules of general purpose buckets.
 func checkBucketName(name string) error {
 	valid := len(name) >= 3 && len(name) <= 63 && !isIPv4(name) && !strings.Contains(name, "..")
 	for i := range len(name) {
@@ -78,6 +77,43 @@ func checkGroup(t *aTrail) error {
 	if a, err := arn.Parse(t.roleARN); err != nil || a.Service != "iam" || a.Type() != "role" || a.ID() == "" {
 		return call.Errorf("InvalidCloudWatchLogsRoleArnException", "CloudTrail cannot validate the specified role ARN. "+
 			"With a log group, it must be arn:aws:iam::ACCOUNT:role/NAME.")
+	}
+	return nil
+}
+
+// topicOf is the ARN of a topic that is given by its name, which is one of the trail's account and home region, or by its ARN.
+func (t *aTrail) topicOf(text string) string {
+	if text == "" || strings.HasPrefix(text, "arn:") {
+		return text
+	}
+	return arn.New("sns", t.home, t.account, text).String()
+}
+
+// topicName is what SnsTopicName says: the topic's name, as CloudTrail has it for those who still read that.
+func (t *aTrail) topicName() string {
+	topic, err := arn.Parse(t.topicARN)
+	if err != nil {
+		return ""
+	}
+	return topic.Resource
+}
+
+// maxTopic is the length of a topic's ARN or name.
+const maxTopic = 256
+
+// checkTopic holds a trail's topic to the form of an ARN of SNS (SNS API Reference, CreateTopic: 1 to 256 letters, digits, hyphens and underscores).
+func checkTopic(t *aTrail) error {
+	if t.topicARN == "" {
+		return nil
+	}
+	topic, err := arn.Parse(t.topicARN)
+	valid := err == nil && topic.Service == "sns" && topic.Region != "" && topic.Account != "" && topic.Resource != "" && len(topic.Resource) <= maxTopic
+	for i := range len(topic.Resource) {
+		c := topic.Resource[i]
+		valid = valid && (isAlphanumeric(c) || c == '-' || c == '_')
+	}
+	if !valid {
+		return call.Errorf("InvalidSnsTopicNameException", "The SNS topic name or ARN %s is not valid.", t.topicARN)
 	}
 	return nil
 }

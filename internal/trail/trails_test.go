@@ -22,6 +22,7 @@ import (
 	"vigil/internal/clock"
 	"vigil/internal/journal"
 	"vigil/internal/logs"
+	"vigil/internal/objects"
 	"vigil/internal/store"
 	"vigil/internal/store/postgres"
 	"vigil/internal/store/sqlite"
@@ -37,6 +38,10 @@ type house struct {
 	clock         *clock.Movable
 	journal       *journal.Journal
 	trail         *trail.Trail
+	objects       *objects.Objects
+	buckets       *faultyBuckets
+	secrets       trail.Secrets
+	topics        *topics
 	ops           map[string]call.Operation
 	stopTrails    func()
 }
@@ -62,6 +67,7 @@ func open(t testing.TB) *house {
 		t.Fatal(err)
 	}
 	t.Cleanup(h.run(h.journal.Run))
+	h.openBuckets()
 	h.begin()
 	t.Cleanup(func() { h.stopTrails() })
 	return h
@@ -82,7 +88,8 @@ func (h *house) begin() {
 		}
 		return l.Ingest(tx, logs.LogGroupID{Account: account, Region: region, Name: group}, stream, in)
 	}
-	h.trail, err = trail.New(ctx, trail.Config{Journal: h.journal, DB: h.history, Clock: h.clock, Main: h.main, Watch: h.watch, PutLogs: put})
+	h.trail, err = trail.New(ctx, trail.Config{Journal: h.journal, DB: h.history, Clock: h.clock, Main: h.main, Watch: h.watch, PutLogs: put,
+		Buckets: h.buckets, Secrets: h.secrets, Publish: h.topics.publish, HasTopic: h.topics.has})
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -92,7 +99,11 @@ func (h *house) begin() {
 			h.ops[op.Name] = op
 		}
 	}
-	h.stopTrails = h.run(h.trail.RunTrails)
+	stopTrails, stopFiles := h.run(h.trail.RunTrails), h.run(h.trail.RunFiles)
+	h.stopTrails = func() {
+		stopFiles()
+		stopTrails()
+	}
 }
 
 // run runs a part until the function that it returns is called.
@@ -183,7 +194,7 @@ func (h *house) createGroup(who caller, name string) {
 // createTrail makes a trail that delivers to a group, of all regions if it is to be, and starts it.
 func (h *house) createTrail(who caller, name, group string, everywhere bool) {
 	h.Helper()
-	do[cloudtrail.CreateTrailOutput](h, who, "CreateTrail", &cloudtrail.CreateTrailInput{Name: &name, S3BucketName: new("bucket"),
+	do[cloudtrail.CreateTrailOutput](h, who, "CreateTrail", &cloudtrail.CreateTrailInput{Name: &name, S3BucketName: who.bucket(),
 		CloudWatchLogsLogGroupArn: who.group(group), CloudWatchLogsRoleArn: who.role(), IsMultiRegionTrail: &everywhere})
 	do[cloudtrail.StartLoggingOutput](h, who, "StartLogging", &cloudtrail.StartLoggingInput{Name: &name})
 }
@@ -375,12 +386,12 @@ func TestEachRecordIsDeliveredOnce(t *testing.T) {
 func TestATrailsLife(t *testing.T) {
 	h := open(t)
 	name := new("mine")
-	made := do[cloudtrail.CreateTrailOutput](h, alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: name, S3BucketName: new("bucket"), S3KeyPrefix: new("p")})
+	made := do[cloudtrail.CreateTrailOutput](h, alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: name, S3BucketName: alice.bucket(), S3KeyPrefix: new("p")})
 	if *made.TrailARN != *alice.trail("mine") || !*made.IncludeGlobalServiceEvents || *made.IsMultiRegionTrail || *made.LogFileValidationEnabled {
 		t.Errorf("made %+v", made)
 	}
 	s := h.status(alice, name)
-	if *s.IsLogging || s.StartLoggingTime != nil || *s.TimeLoggingStarted != "" || !strings.Contains(*s.LatestDeliveryError, "not supported") {
+	if *s.IsLogging || s.StartLoggingTime != nil || *s.TimeLoggingStarted != "" || s.LatestDeliveryError != nil || s.LatestDeliveryTime != nil {
 		t.Errorf("status before StartLogging: %+v", s)
 	}
 	do[cloudtrail.StartLoggingOutput](h, alice, "StartLogging", &cloudtrail.StartLoggingInput{Name: made.TrailARN})
@@ -395,13 +406,13 @@ func TestATrailsLife(t *testing.T) {
 	}
 	updated := do[cloudtrail.UpdateTrailOutput](h, alice, "UpdateTrail", &cloudtrail.UpdateTrailInput{Name: name, CloudWatchLogsLogGroupArn: alice.group("g"), CloudWatchLogsRoleArn: alice.role(), S3KeyPrefix: new("")})
 	got := do[cloudtrail.GetTrailOutput](h, alice, "GetTrail", &cloudtrail.GetTrailInput{Name: name}).Trail
-	if *got.CloudWatchLogsLogGroupArn != *alice.group("g") || *updated.CloudWatchLogsRoleArn != *alice.role() || got.S3KeyPrefix != nil || *got.S3BucketName != "bucket" || *got.HomeRegion != alice.region {
+	if *got.CloudWatchLogsLogGroupArn != *alice.group("g") || *updated.CloudWatchLogsRoleArn != *alice.role() || got.S3KeyPrefix != nil || *got.S3BucketName != *alice.bucket() || *got.HomeRegion != alice.region {
 		t.Errorf("updated %+v", got)
 	}
-	h.refused(alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: name, S3BucketName: new("bucket")}, "TrailAlreadyExistsException")
+	h.refused(alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: name, S3BucketName: alice.bucket()}, "TrailAlreadyExistsException")
 	do[cloudtrail.DeleteTrailOutput](h, alice, "DeleteTrail", &cloudtrail.DeleteTrailInput{Name: name})
 	h.refused(alice, "GetTrail", &cloudtrail.GetTrailInput{Name: name}, "TrailNotFoundException")
-	do[cloudtrail.CreateTrailOutput](h, alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: name, S3BucketName: new("bucket")})
+	do[cloudtrail.CreateTrailOutput](h, alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: name, S3BucketName: alice.bucket()})
 	if s := h.status(alice, name); s.StartLoggingTime != nil {
 		t.Error("a trail has the past of another one of its name")
 	}
@@ -410,7 +421,7 @@ func TestATrailsLife(t *testing.T) {
 func TestTrailsPerRegion(t *testing.T) {
 	h := open(t)
 	create := func(who caller, name string, everywhere bool) (any, error) {
-		return h.call(who, "CreateTrail", &cloudtrail.CreateTrailInput{Name: &name, S3BucketName: new("bucket"), IsMultiRegionTrail: &everywhere})
+		return h.call(who, "CreateTrail", &cloudtrail.CreateTrailInput{Name: &name, S3BucketName: who.bucket(), IsMultiRegionTrail: &everywhere})
 	}
 	for i := range 5 {
 		if _, err := create(alice.in("eu-central-1"), fmt.Sprintf("trail%d", i), false); err != nil {
@@ -428,7 +439,7 @@ func TestTrailsPerRegion(t *testing.T) {
 func TestWhatATrailMayNotBe(t *testing.T) {
 	h := open(t)
 	valid := func(change func(*cloudtrail.CreateTrailInput)) *cloudtrail.CreateTrailInput {
-		in := &cloudtrail.CreateTrailInput{Name: new("mine"), S3BucketName: new("bucket")}
+		in := &cloudtrail.CreateTrailInput{Name: new("mine"), S3BucketName: alice.bucket()}
 		change(in)
 		return in
 	}
@@ -458,8 +469,14 @@ func TestWhatATrailMayNotBe(t *testing.T) {
 			in.TagsList = []types.Tag{{Key: new("a")}, {Key: new("a")}}
 		}},
 		{"UnsupportedOperationException", func(in *cloudtrail.CreateTrailInput) { in.KmsKeyId = new("alias/a") }},
-		{"UnsupportedOperationException", func(in *cloudtrail.CreateTrailInput) { in.SnsTopicName = new("topic") }},
-		{"UnsupportedOperationException", func(in *cloudtrail.CreateTrailInput) { in.EnableLogFileValidation = new(true) }},
+		{"S3BucketDoesNotExistException", func(in *cloudtrail.CreateTrailInput) { in.S3BucketName = new("no-bucket") }},
+		{"InsufficientS3BucketPolicyException", func(in *cloudtrail.CreateTrailInput) { in.S3BucketName = bob.bucket() }},
+		{"InvalidSnsTopicNameException", func(in *cloudtrail.CreateTrailInput) { in.SnsTopicName = new("not a name") }},
+		{"InvalidSnsTopicNameException", func(in *cloudtrail.CreateTrailInput) { in.SnsTopicName = alice.role() }},
+		{"InsufficientSnsTopicPolicyException", func(in *cloudtrail.CreateTrailInput) { in.SnsTopicName = new("no-topic") }},
+		{"InsufficientSnsTopicPolicyException", func(in *cloudtrail.CreateTrailInput) {
+			in.SnsTopicName = new("arn:aws:sns:us-east-1:" + bob.account + ":topic")
+		}},
 		{"UnsupportedOperationException", func(in *cloudtrail.CreateTrailInput) { in.IsOrganizationTrail = new(true) }},
 	} {
 		h.refused(alice, "CreateTrail", valid(test.change), test.code)
@@ -480,6 +497,8 @@ func TestTrailsInPostgreSQL(t *testing.T) {
 		"TestSelectors":                  TestSelectorsSayWhatATrailTakes,
 		"TestTagsOfTrails":               TestTagsOfTrails,
 		"TestAnInsightIsOnRecordOnce":    TestAnInsightIsOnRecordOnce,
+		"TestFilesHaveEachRecordOnce":    TestFilesHaveEachRecordOnce,
+		"TestDigestsOfDays":              TestDigestsOfDays,
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := storetest.Postgres(t)

@@ -1,0 +1,49 @@
+package server
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net/http"
+
+	"vigil/internal/arn"
+	"vigil/internal/call"
+	"vigil/internal/notify"
+	"vigil/internal/objects"
+	"vigil/internal/seal"
+	"vigil/internal/store"
+	"vigil/internal/trail"
+)
+
+// openTrails opens CloudTrail, whose trails deliver to log groups and to buckets.
+func (s *Server) openTrails(ctx context.Context, root *seal.Root) (err error) {
+	s.trail, err = trail.New(ctx, trail.Config{
+		Journal: s.journal, DB: s.history, Clock: s.clock, Main: s.main, Watch: s.watch, PutLogs: s.putLogs,
+		Buckets: trailBuckets{s.objects}, Secrets: root.For("digest signing"), Within: s.cfg.TrailDelivery, Log: s.log,
+		Publish: func(tx store.Tx, from, topic arn.ARN, message string) error {
+			err := s.notify.Publish(tx, topic, notify.Message{Text: message, From: "cloudtrail.amazonaws.com", Source: from.String()})
+			if errors.Is(err, notify.ErrNoTopic) {
+				return &call.Error{Code: "NotFound", Message: "Topic does not exist", Status: http.StatusNotFound, Cause: err}
+			}
+			return err
+		},
+		HasTopic: func(topic arn.ARN) bool { return s.notify.HasTopic(topic) },
+	})
+	return err
+}
+
+// trailBuckets are the server's own buckets, as trails see them.
+type trailBuckets struct{ *objects.Objects }
+
+// Check implements trail.Buckets.
+func (b trailBuckets) Check(_ context.Context, account, bucket string) error {
+	_, err := b.Region(account, bucket)
+	return err
+}
+
+// Put implements trail.Buckets.
+func (b trailBuckets) Put(ctx context.Context, account, bucket, key string, o trail.Object) error {
+	_, err := b.Objects.Put(ctx, account, bucket, key,
+		objects.Metadata{ContentType: o.ContentType, ContentEncoding: o.ContentEncoding, User: o.Metadata}, bytes.NewReader(o.Body))
+	return err
+}
