@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"reflect"
 	"strings"
 	"testing"
@@ -25,6 +26,7 @@ import (
 	"github.com/aws/smithy-go/middleware"
 
 	"vigil"
+	"vigil/internal/server"
 	"vigil/vigiltest"
 )
 
@@ -244,6 +246,10 @@ func TestACallAcrossAccountsIsOneCall(t *testing.T) {
 	_, err := logs.CreateLogGroup(ctx, &cloudwatchlogs.CreateLogGroupInput{LogGroupName: new("audit")})
 	a.ok(err)
 	trails := cloudtrail.New(cloudtrail.Options{Region: srv.Region, BaseEndpoint: &srv.URL, Credentials: a.owner})
+	credentials, err := a.owner.Retrieve(ctx)
+	a.ok(err)
+	a.ok(server.CreateBucket(ctx, http.DefaultClient, server.Profile{AccessKeyID: credentials.AccessKeyID, Secret: credentials.SecretAccessKey,
+		ClientConfig: server.ClientConfig{Endpoint: srv.URL, Region: srv.Region}}, "audit"))
 	_, err = trails.CreateTrail(ctx, &cloudtrail.CreateTrailInput{Name: new("all"), S3BucketName: new("audit"),
 		CloudWatchLogsLogGroupArn: new("arn:aws:logs:" + srv.Region + ":" + srv.Account + ":log-group:audit:*"),
 		CloudWatchLogsRoleArn:     new("arn:aws:iam::" + srv.Account + ":role/deliver")})

@@ -17,8 +17,9 @@ import (
 // watchName is the name of all that a benchmark's watch is made of.
 const watchName = "vigil-bench"
 
-// watch is what a server's calls are watched by: a trail to a log group, a metric filter on it that counts refused uses of keys pending
-// deletion, an alarm on that metric, and ten rules of which none matches. It is there only while it is measured, and gone after that.
+// watch is what a server's calls are watched by: a trail to a log group and a bucket, a metric filter on it that counts refused uses of keys pending
+// deletion, an alarm on that metric, and ten rules of which none matches. It is there only while it is measured, and gone after
+// that; the bucket stays, with the files that come into it some minutes later.
 type watch struct {
 	b    *benchmark
 	undo []func(context.Context) error
@@ -32,6 +33,9 @@ func (b *benchmark) newWatch(ctx context.Context) (*watch, error) {
 	w := &watch{b: b}
 	var who struct{ KeyMetadata struct{ AWSAccountId string } }
 	if err := b.once(ctx, "DescribeKey", map[string]any{"KeyId": b.keyID}, &who); err != nil {
+		return w, err
+	}
+	if err := server.CreateBucket(ctx, w.b.http, w.b.profile, watchName); err != nil {
 		return w, err
 	}
 	group := fmt.Sprintf("arn:aws:logs:%s:%s:log-group:%s:*", b.profile.Region, who.KeyMetadata.AWSAccountId, watchName)

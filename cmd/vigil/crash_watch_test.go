@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"net/http"
 	"os/exec"
 	"slices"
 	"strings"
@@ -22,6 +23,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 	"github.com/aws/aws-sdk-go-v2/service/sns"
 
+	"vigil/internal/server"
 	"vigil/internal/store/storetest"
 )
 
@@ -133,6 +135,7 @@ func (w *watched) setUp(t *testing.T, s *process) {
 		ok(logs.PutMetricFilter(ctx, &cloudwatchlogs.PutMetricFilterInput{LogGroupName: &f.group, FilterName: &f.metric, FilterPattern: &f.pattern,
 			MetricTransformations: []logtypes.MetricTransformation{{MetricNamespace: aws.String("Filtered"), MetricName: &f.metric, MetricValue: &f.value}}}))
 	}
+	ok(nil, server.CreateBucket(ctx, http.DefaultClient, s.profile, "audit"))
 	ok(trails.CreateTrail(ctx, &cloudtrail.CreateTrailInput{Name: aws.String("all"), S3BucketName: aws.String("audit"),
 		CloudWatchLogsLogGroupArn: aws.String("arn:aws:logs:" + arnPrefix + "log-group:trail:*"), CloudWatchLogsRoleArn: aws.String("arn:aws:iam::000000000000:role/trail")}))
 	ok(trails.StartLogging(ctx, &cloudtrail.StartLoggingInput{Name: aws.String("all")}))

@@ -41,12 +41,9 @@ func Send(ctx context.Context, client *http.Client, p Profile, service, target s
 	}
 	req.Header["Content-Type"] = []string{"application/x-amz-json-" + jsonVersion(service)}
 	req.Header["X-Amz-Target"] = []string{target}
-	now, sum := time.Now().UTC(), sha256.Sum256(body)
-	key := sigv4.DeriveKey(p.Secret, now.Format("20060102"), p.Region, service)
-	if err := sigv4.Sign(req, hex.EncodeToString(sum[:]), p.AccessKeyID, "", key, p.Region, service, now); err != nil {
+	if err := p.sign(req, service, body); err != nil {
 		return nil, err
 	}
-
 	resp, err := client.Do(req)
 	if err != nil {
 		return nil, err
@@ -60,6 +57,40 @@ func Send(ctx context.Context, client *http.Client, p Profile, service, target s
 		return nil, answerError(resp, answer)
 	}
 	return answer, nil
+}
+
+// sign signs a request as the profile.
+func (p Profile) sign(req *http.Request, service string, body []byte) error {
+	now, sum := time.Now().UTC(), sha256.Sum256(body)
+	key := sigv4.DeriveKey(p.Secret, now.Format("20060102"), p.Region, service)
+	return sigv4.Sign(req, hex.EncodeToString(sum[:]), p.AccessKeyID, "", key, p.Region, service, now)
+}
+
+// CreateBucket makes a bucket in the profile's region, unless the caller has it already.
+func CreateBucket(ctx context.Context, client *http.Client, p Profile, name string) error {
+	var body []byte
+	if p.Region != "us-east-1" {
+		body = []byte("<CreateBucketConfiguration><LocationConstraint>" + p.Region + "</LocationConstraint></CreateBucketConfiguration>")
+	}
+	req, err := http.NewRequestWithContext(ctx, http.MethodPut, p.Endpoint+"/"+name, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(body)
+	req.Header.Set("X-Amz-Content-Sha256", hex.EncodeToString(sum[:]))
+	if err := p.sign(req, "s3", body); err != nil {
+		return err
+	}
+	resp, err := client.Do(req)
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	answer, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
+	if err != nil || resp.StatusCode == http.StatusOK || bytes.Contains(answer, []byte("<Code>BucketAlreadyOwnedByYou</Code>")) {
+		return err
+	}
+	return fmt.Errorf("the bucket %s: the server answered %s: %s", name, resp.Status, answer)
 }
 
 // jsonVersion is the version of the JSON protocol that a service speaks.

@@ -324,6 +324,8 @@ func TestFilesHaveEachRecordOnce(t *testing.T) {
 		h.watch.FailUpdate(h.watch.Updates()+1+random.IntN(3), storetest.Fault(1+random.IntN(4)))
 		mu.Unlock()
 		h.clock.Advance(time.Duration(1+i%5) * time.Minute)
+		h.followed()
+		time.Sleep(time.Millisecond) // lets a delivery be somewhere
 		if i%7 == 6 {
 			h.stopTrails()
 			h.begin()

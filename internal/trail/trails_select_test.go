@@ -83,7 +83,7 @@ func TestTrailsAskForDataEvents(t *testing.T) {
 func TestTagsOfTrails(t *testing.T) {
 	h := open(t)
 	tag := func(key, value string) types.Tag { return types.Tag{Key: &key, Value: &value} }
-	do[cloudtrail.CreateTrailOutput](h, alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: new("mine"), S3BucketName: new("bucket"),
+	do[cloudtrail.CreateTrailOutput](h, alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: new("mine"), S3BucketName: alice.bucket(),
 		TagsList: []types.Tag{tag("team", "red"), tag("cost", "1")}})
 	arn := alice.trail("mine")
 	tags := func() (all []string) {
