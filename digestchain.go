@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"iter"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -99,6 +100,7 @@ type DigestScope struct {
 // It reads through its interface only and keeps a few hundred bytes a digest. What is wrong is in the report; an error says that
 // something could not be read.
 func VerifyDigests(ctx context.Context, buckets Buckets, scope DigestScope) (*DigestReport, error) {
+	scope.Prefix = strings.TrimSuffix(scope.Prefix, "/")
 	v := &digestVerifier{buckets: buckets, scope: scope, listed: map[string]bool{}, report: new(DigestReport)}
 	names, err := v.find(ctx)
 	if err != nil {

@@ -163,7 +163,9 @@ func (f folder) records(t *testing.T, bucket string) (ids []string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		var file struct{ Records []struct{ EventID, EventSource string } }
+		var file struct {
+			Records []struct{ EventID, EventSource string }
+		}
 		decode(t, string(data), &file)
 		for _, r := range file.Records {
 			if r.EventSource == "kms.amazonaws.com" {

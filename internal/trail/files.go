@@ -275,8 +275,8 @@ func unique() string {
 	return string(name)
 }
 
-// Needs is the first record of the journal that a file is still to be made of, or that the trails' follower has not read. ok is false when
-// there is no such record, or no trail. What drops records keeps those from there on.
+// Needs is the first record of the journal that a file is still to be made of. ok is false when there is none. What drops records keeps those
+// from there on, and those that the trails' follower has not behind it.
 func (t *Trail) Needs(ctx context.Context) (first int64, ok bool, err error) {
 	if t.main == nil {
 		return 0, false, nil
