@@ -452,7 +452,7 @@ func TestNoticesOfFiles(t *testing.T) {
 	h.topics.known["files"] = true
 	h.start(alice, cloudtrail.CreateTrailInput{Name: new("mine"), SnsTopicName: new("files")})
 	got := do[cloudtrail.GetTrailOutput](h, alice, "GetTrail", &cloudtrail.GetTrailInput{Name: new("mine")}).Trail
-	if *got.SnsTopicARN != "arn:aws:sns:us-east-1:111122223333:files" || *got.SnsTopicName != "files" {
+	if *got.SnsTopicARN != "arn:aws:sns:us-east-1:111122223333:files" {
 		t.Errorf("trail %+v", got)
 	}
 	h.happen(alice, "One")
@@ -477,5 +477,54 @@ func TestNoticesOfFiles(t *testing.T) {
 	h.until("the error in the status", func() bool {
 		s := h.status(alice, new("mine"))
 		return s.LatestNotificationError != nil && *s.LatestNotificationError == "NotFound"
+	})
+}
+
+func TestValidationIsSwitched(t *testing.T) {
+	h := open(t)
+	h.start(alice, cloudtrail.CreateTrailInput{Name: new("mine")})
+	h.happen(alice, "Unwatched")
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/", "StartLogging", "Unwatched")
+	before := len(h.keys(alice, *alice.bucket(), "/CloudTrail/"))
+	on := do[cloudtrail.UpdateTrailOutput](h, alice, "UpdateTrail", &cloudtrail.UpdateTrailInput{Name: new("mine"), EnableLogFileValidation: new(true)})
+	if !*on.LogFileValidationEnabled {
+		t.Error("validation is not on")
+	}
+	h.happen(alice, "Watched")
+	h.clock.Advance(90 * time.Minute)
+	h.until("a digest", func() bool { return h.verify(alice, "mine").LogFiles > 0 })
+	off := do[cloudtrail.UpdateTrailOutput](h, alice, "UpdateTrail", &cloudtrail.UpdateTrailInput{Name: new("mine"), EnableLogFileValidation: new(false)})
+	if *off.LogFileValidationEnabled {
+		t.Error("validation is on")
+	}
+	h.clock.Advance(3 * time.Hour)
+	h.happen(alice, "Unwatched")
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/", "StartLogging", "Unwatched", "UpdateTrail", "Watched", "UpdateTrail", "Unwatched")
+	h.clock.Advance(3 * time.Hour)
+	do[cloudtrail.DeleteTrailOutput](h, alice, "DeleteTrail", &cloudtrail.DeleteTrailInput{Name: new("mine")})
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/", "StartLogging", "Unwatched", "UpdateTrail", "Watched", "UpdateTrail", "Unwatched", "DeleteTrail")
+	do[cloudtrail.CreateTrailOutput](h, alice, "CreateTrail", &cloudtrail.CreateTrailInput{Name: new("mine"), S3BucketName: alice.bucket()})
+	r := h.verify(alice, "mine")
+	if files := len(h.keys(alice, *alice.bucket(), "/CloudTrail/")); !r.OK() || r.LogFiles >= files-before || len(r.Chains) != 1 || r.Digests != 2 {
+		t.Errorf("%v, %+v; %d files, %d before", r.Findings, r, files, before)
+	}
+}
+
+// TestTheJournalIsNeeded holds what retention may drop to what files are still to be made of.
+func TestTheJournalIsNeeded(t *testing.T) {
+	h := open(t)
+	h.buckets.failing(func(string) (error, error) { return &call.Error{Code: "AccessDenied", Status: 403}, nil })
+	h.start(alice, cloudtrail.CreateTrailInput{Name: new("mine")})
+	h.happen(alice, "One")
+	h.followed()
+	first, ok, err := h.trail.Needs(t.Context())
+	if err != nil || !ok || first >= h.journal.Sequenced() {
+		t.Errorf("needs %d, %v, %v", first, ok, err)
+	}
+	h.buckets.failing(nil)
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/", "StartLogging", "One")
+	h.until("nothing is needed", func() bool {
+		_, ok, err := h.trail.Needs(t.Context())
+		return err == nil && !ok
 	})
 }

@@ -87,7 +87,9 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 		IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
 		IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
 		Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
-		SnsTopicARN: d.SnsTopicARN, SnsTopicName: d.SnsTopicName,
+		SnsTopicARN: d.SnsTopicARN,
+		//lint:ignore SA1019 CloudTrail still answers with it
+		SnsTopicName: d.SnsTopicName,
 	}, nil
 }
 
@@ -127,7 +129,9 @@ func (t *Trail) UpdateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Up
 			IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
 			IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
 			Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
-			SnsTopicARN: d.SnsTopicARN, SnsTopicName: d.SnsTopicName,
+			SnsTopicARN: d.SnsTopicARN,
+			//lint:ignore SA1019 CloudTrail still answers with it
+			SnsTopicName: d.SnsTopicName,
 		}
 		return changed.save(tx)
 	})
