@@ -28,8 +28,8 @@ func (t *aTrail) describe() types.Trail {
 		S3KeyPrefix:                unlessEmpty(t.prefix),
 		SnsTopicARN:                unlessEmpty(t.topicARN),
 		//lint:ignore SA1019 CloudTrail still answers with it
-		SnsTopicName:               unlessEmpty(t.topicName()),
-		TrailARN:                   aws.String(t.arn().String()),
+		SnsTopicName: unlessEmpty(t.topicName()),
+		TrailARN:     aws.String(t.arn().String()),
 	}
 }
 
