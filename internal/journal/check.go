@@ -28,8 +28,11 @@ func (j *Journal) Check(ctx context.Context) error {
 	})
 }
 
-// checkOrder walks the places: dense, each with its page, each page once.
+// checkOrder walks the places: dense from the first that was not dropped on, each with its page, each page once.
 func checkOrder(tx store.Tx) (next int64, err error) {
+	if next, err = dropped(tx); err != nil {
+		return 0, err
+	}
 	rows, err := tx.Query(`SELECT o.first, o.count, o.node, o.number, COALESCE(p.count, -2), p.body
 		FROM journal_order o LEFT JOIN journal_page p ON p.node = o.node AND p.number = o.number ORDER BY o.first`)
 	if err != nil {

@@ -13,8 +13,8 @@
 // a database's own order of rows is not the order of their commits. One sequencer gives the pages their places, and
 // followers know only that order. The journal knows bytes, not AWS.
 //
-// commit.go is the way in, sequence.go the order, follow.go the way out, recover.go what happens when a commit's fate is
-// unknown, and check.go what must hold at every moment.
+// commit.go is the way in, sequence.go the order, follow.go the way out, drop.go what happens to the oldest records, recover.go what
+// happens when a commit's fate is unknown, and check.go what must hold at every moment.
 package journal
 
 import (
@@ -105,6 +105,11 @@ var migrations = []string{
 	`CREATE TABLE journal_last_node (
 		one  BIGINT NOT NULL PRIMARY KEY,
 		node BIGINT NOT NULL)`,
+	// The records before next were dropped.
+	`CREATE TABLE journal_dropped (
+		one  BIGINT NOT NULL PRIMARY KEY,
+		next BIGINT NOT NULL);
+	INSERT INTO journal_dropped (one, next) VALUES (1, 0)`,
 }
 
 // Open prepares the journal in db and gives the pages that an earlier process left unsequenced their places.

@@ -55,7 +55,10 @@ func (j *Journal) sequenceSome(ctx context.Context) (more bool, err error) {
 	err = j.db.Update(ctx, func(tx store.Tx) error {
 		next, more = 0, false
 		err := tx.QueryRow(`SELECT first + count FROM journal_order ORDER BY first DESC LIMIT 1`).Scan(&next)
-		if err != nil && !errors.Is(err, store.ErrNoRows) {
+		if errors.Is(err, store.ErrNoRows) { // there are none yet, or none any more
+			next, err = dropped(tx)
+		}
+		if err != nil {
 			return err
 		}
 		nodes, err := openNodes(tx)
