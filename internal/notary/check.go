@@ -22,7 +22,8 @@ type Known struct {
 type CheckOptions struct {
 	Key   note.Verifier // the log's; nil to believe the database, in which whoever forged all else may have put a key of theirs
 	Known []Known
-	// DroppedBefore is the index of the first record that must be there: those before were dropped on purpose, and may be missing.
+	// DroppedBefore is the index of the first record that must be there: those before were dropped on purpose, and may be missing. Those that
+	// retention has dropped need not be said: the log has a statement of them.
 	DroppedBefore int64
 }
 
@@ -31,7 +32,10 @@ type Report struct {
 	VerifierKey string // of the database's log
 	Sealed      int64  // records under the checkpoint
 	Unsealed    int64  // records in the database behind them, which no checkpoint covers yet
-	Dropped     int64  // records that are not there any more, as was expected
+	Dropped     int64  // records that are not there any more, as was stated or expected
+	// Retention is the log's last statement that records were dropped, and Statement the index of the record that it is in; nil if there is none.
+	Retention *vigil.Retention
+	Statement int64
 	Findings    []string
 	More        int // findings beyond the first maxFindings
 }
@@ -105,6 +109,9 @@ func (c *checker) run() error {
 	if err := c.openLog(); err != nil {
 		return err
 	}
+	if err := c.openRetention(); err != nil {
+		return err
+	}
 	if err := c.walk(); err != nil {
 		return err
 	}
@@ -168,6 +175,52 @@ func (c *checker) openLog() error {
 		for _, k := range c.known {
 			c.report.Sealed = max(c.report.Sealed, k.Size)
 		}
+	}
+	return nil
+}
+
+// openRetention reads the log's last statement that records were dropped. Only the log can make one, and only a record that is sealed counts: so which
+// records may be missing is a fact of the log, like any other.
+func (c *checker) openRetention() error {
+	var steps int64
+	err := c.tx.QueryRow(`SELECT COUNT(*) FROM vigil_migration WHERE component = 'notary' AND step = $1`, retentionStep).Scan(&steps)
+	if err != nil || steps == 0 { // the database is older
+		return err
+	}
+	var before, at int64
+	err = c.tx.QueryRow(`SELECT before, record FROM notary_retention WHERE one = 1`).Scan(&before, &at)
+	if errors.Is(err, store.ErrNoRows) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	walk := recordWalk{tx: c.tx, report: &Report{}} // what is wrong with the page is found again
+	if err := walk.seek(at); err != nil {
+		return err
+	}
+	data, there, err := walk.at(at)
+	if err != nil {
+		return err
+	}
+	if !there {
+		c.report.found("the records before %d are said to be dropped by record %d, which is missing", before, at)
+		return nil
+	}
+	stated, err := vigil.FindRetention(data, c.key)
+	switch {
+	case err != nil:
+		c.report.found("the records before %d are said to be dropped by record %d, which does not state it: %v", before, at, err)
+	case stated.Before != before:
+		c.report.found("the records before %d are said to be dropped by record %d, which states it of those before %d", before, at, stated.Before)
+	case at >= c.report.Sealed:
+		c.report.found("the records before %d are said to be dropped by record %d, which is not sealed", before, at)
+	case at < stated.Tree.Size:
+		c.report.found("record %d states what was so when there were %d records", at, stated.Tree.Size)
+	default:
+		c.report.Retention, c.report.Statement = stated, at
+		c.options.DroppedBefore = max(c.options.DroppedBefore, before)
+		c.known = append(c.known, knownCheckpoint{fmt.Sprintf("the statement of record %d", at), stated.Tree})
 	}
 	return nil
 }

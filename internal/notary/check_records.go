@@ -25,6 +25,11 @@ type walkedPage struct {
 // pagesAtOnce is how many pages are read with one query.
 const pagesAtOnce = 64
 
+// seek goes to the page that a record is in, or would be.
+func (w *recordWalk) seek(seq int64) error {
+	return w.tx.QueryRow(`SELECT COALESCE(MAX(first), 0) FROM journal_order WHERE first <= $1`, seq).Scan(&w.from)
+}
+
 // at is the record with that index, if it is there. Indexes are asked for in order.
 func (w *recordWalk) at(seq int64) (data []byte, there bool, err error) {
 	for {

@@ -9,7 +9,7 @@
 // the checkpoint when no server runs (check.go). Witnesses elsewhere, if the operator names any, countersign (witness.go). The forms, which
 // are C2SP's, are in package vigil, and docs/formats/tlog.md has them.
 //
-// The tree is made of digests and stays when records are dropped.
+// The tree is made of digests and stays when records are dropped. That they were, and which, is a signed statement in the journal (retention.go).
 package notary
 
 import (
@@ -111,7 +111,15 @@ var migrations = []string{
 	`CREATE TABLE notary_checkpoint (
 		kind BIGINT NOT NULL PRIMARY KEY,
 		note BYTEA  NOT NULL)`,
+	// Where the last statement is that records were dropped: a record of the journal.
+	`CREATE TABLE notary_retention (
+		one    BIGINT NOT NULL PRIMARY KEY,
+		before BIGINT NOT NULL,
+		record BIGINT NOT NULL)`,
 }
+
+// retentionStep is the step of migrations that makes notary_retention.
+const retentionStep = 5
 
 // Kinds of rows of notary_checkpoint.
 const (
