@@ -62,9 +62,10 @@ func (t *Trail) apply(ctx context.Context, tx store.Tx, r *vigil.OutlineReader, 
 		return err
 	}
 	t.add(r, entries)
-	if len(t.tail.times) < t.foldAt {
+	if len(t.tail.times) < t.foldAt && !t.foldNow.Load() {
 		return nil
 	}
+	tx.OnCommit(func() { t.foldNow.Store(false) })
 	return t.fold(tx)
 }
 

@@ -59,13 +59,17 @@ func (t *Trail) search(ctx context.Context, q query, after position, n int) (hit
 			return fmt.Errorf("%w: it ends at record %d, not at %d", errDamaged, end, tail.span.first)
 		}
 		times := &timeline{tx: tx, tail: tail.span.from(end), end: end}
+		floor, err := firstIndexed(tx, end)
+		if err != nil {
+			return err
+		}
 		var records candidates = &termRecords{tx: tx, term: t.term(q.scope, q.kind, q.value), tail: tail, end: end}
 		if q.kind == eventID {
 			if at, ok := idTime([]byte(q.value)); ok {
 				records = either{records, &momentRecords{times: times, at: at}}
 			}
 		}
-		w := walk{query: q, after: after, best: make([]hit, 0, min(n, maxResults+1)+1), n: n, held: -1}
+		w := walk{query: q, after: after, floor: floor, best: make([]hit, 0, min(n, maxResults+1)+1), n: n, held: -1}
 		if err := w.run(times, records); err != nil {
 			return err
 		}
@@ -79,6 +83,7 @@ func (t *Trail) search(ctx context.Context, q query, after position, n int) (hit
 type walk struct {
 	query query
 	after position
+	floor int64 // the records before it were dropped
 	n     int
 	best  []hit // the newest that the walk has met, in order
 	held  int64 // the greatest index that it has met and had no room for, or -1
@@ -92,7 +97,7 @@ func (w *walk) run(times *timeline, records candidates) error {
 		if err != nil {
 			return err
 		}
-		if seq < 0 {
+		if seq < w.floor { // there may be postings of it still
 			break
 		}
 		s, err := times.span(seq)

@@ -27,6 +27,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vigil/internal/arn"
@@ -76,6 +77,8 @@ type Trail struct {
 
 	mu   sync.RWMutex
 	tail *tail // replaced by the follower when it has been folded
+
+	foldNow atomic.Bool // the follower is to fold in its next round
 
 	main, watch store.DB // nil without trails
 	putLogs     func(tx store.Tx, account, region, group, stream string, events []LogEvent) error
