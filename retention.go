@@ -23,7 +23,7 @@ type Retention struct {
 
 // The event whose record has a Retention, as the value of RetentionDetail in its serviceEventDetails.
 const (
-	RetentionSource = "vigil.amazonaws.com"
+	RetentionSource = "vigil"
 	RetentionEvent  = "DropExpiredRecords"
 	RetentionDetail = "statement"
 )

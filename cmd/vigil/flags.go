@@ -28,8 +28,8 @@ const (
 // knownFlags are the flags of all commands, by which a misspelt variable is told from another command's.
 var knownFlags = []string{"listen", "data", "database", "account", "region", "tls-cert", "tls-key", "insecure-http", "test-clock",
 	"allow-local-targets", "smtp-relay", "public-url", "function", "xks-timeout", "xks-ca", "nitro-root",
-	"trail-delivery", "op", "spec", "clients", "duration", "watch", "key", "follow", "last", "profile", "json", "days",
-	"witness", "out", "log-key", "checkpoint", "dropped-before"}
+	"trail-delivery", "op", "spec", "clients", "duration", "watch", "key", "follow", "last", "profile", "json", "days", "witness",
+	"out", "log-key", "checkpoint", "dropped-before", "retention"}
 
 // newFlags is an empty flag set of a command.
 func newFlags(c *cli, name string) *flag.FlagSet {

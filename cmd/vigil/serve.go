@@ -31,6 +31,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.DurationVar(&cfg.Proxies.Timeout, "xks-timeout", xks.DefaultTimeout, "how long the proxy of an external key store has for an answer, a `DURATION`")
 	fs.StringVar(&cfg.ProxyCA, "xks-ca", "", "a `FILE` of certificate authorities, in PEM form, that may vouch for such proxies besides the system's")
 	fs.StringVar(&cfg.NitroRoot, "nitro-root", "", "a `FILE` with the root certificates of Nitro attestation documents to trust, in PEM form")
+	fs.Var((*days)(&cfg.Retention), "retention", "how long records are kept, a `TIME` like 90d; 0 for ever")
 	fs.Var((*witnesses)(&cfg.Witnesses), "witness", "who cosigns checkpoints of the log, `URL=KEY`; may be given again")
 	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
 	fs.DurationVar(&cfg.TrailDelivery, "trail-delivery", trail.DefaultWithin, "how long after an event a trail's files have it at the latest, a `DURATION` from 1s to 5m")
@@ -51,6 +52,17 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	}
 	greet(c, s, cfg)
 	return s.Run(ctx)
+}
+
+// days is the value of a flag that is a time span, which may have days.
+type days time.Duration
+
+func (d *days) String() string { return "0" }
+
+func (d *days) Set(text string) error {
+	parsed, err := parseDuration(text)
+	*d = days(parsed)
+	return err
 }
 
 // functions is the value of --function, which may be given more than once. In the environment its values are parted by spaces.

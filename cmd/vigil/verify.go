@@ -223,6 +223,10 @@ func sayReport(c *cli, dir string, r *notary.Report) error {
 	if r.Dropped > 0 {
 		fmt.Fprintf(c.stdout, "%d records were dropped, as was to be expected; the log still has their digests.\n", r.Dropped)
 	}
+	if s := r.Retention; s != nil {
+		fmt.Fprintf(c.stdout, "The records before %d, all older than %s, were dropped by retention on %s: record %d states it.\n",
+			s.Before, s.Older.Format(time.RFC3339), s.Time.Format(time.RFC3339), r.Statement)
+	}
 	if !r.Good() {
 		return fmt.Errorf("%s is not what was signed: %d findings", dir, len(r.Findings)+r.More)
 	}

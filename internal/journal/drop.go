@@ -57,7 +57,9 @@ func (j *Journal) Older(ctx context.Context, than time.Time) (end int64, oldest 
 func (j *Journal) Drop(ctx context.Context, before int64) error {
 	for more := true; more; {
 		err := j.db.Update(ctx, func(tx store.Tx) (err error) {
-			more, err = dropSome(tx, before)
+			var end int64
+			end, more, err = dropSome(tx, before)
+			tx.OnCommit(func() { j.pages.drop(end) })
 			return err
 		})
 		if err != nil {
@@ -67,11 +69,11 @@ func (j *Journal) Drop(ctx context.Context, before int64) error {
 	return nil
 }
 
-// dropSome drops up to dropPages pages, and says whether there may be more.
-func dropSome(tx store.Tx, before int64) (more bool, err error) {
+// dropSome drops up to dropPages pages, and says up to which index that is and whether there may be more.
+func dropSome(tx store.Tx, before int64) (end int64, more bool, err error) {
 	rows, err := tx.Query(`SELECT first, count, node, number FROM journal_order ORDER BY first LIMIT $1`, dropPages)
 	if err != nil {
-		return false, err
+		return 0, false, err
 	}
 	defer rows.Close()
 	type place struct{ end, node, number int64 }
@@ -80,7 +82,7 @@ func dropSome(tx store.Tx, before int64) (more bool, err error) {
 		var p place
 		var first, count int64
 		if err := rows.Scan(&first, &count, &p.node, &p.number); err != nil {
-			return false, err
+			return 0, false, err
 		}
 		if p.end = first + count; p.end > before {
 			break
@@ -88,20 +90,20 @@ func dropSome(tx store.Tx, before int64) (more bool, err error) {
 		places = append(places, p)
 	}
 	if err := errors.Join(rows.Err(), rows.Close()); err != nil || len(places) == 0 {
-		return false, err
+		return 0, false, err
 	}
 	for _, p := range places {
 		// Those of effects without a record go with it. Void pages stay: what they stand for must never happen.
 		if _, err := tx.Exec(`DELETE FROM journal_page WHERE node = $1 AND (number = $2 OR number < $2 AND count = 0)`, p.node, p.number); err != nil {
-			return false, err
+			return 0, false, err
 		}
 	}
-	end := places[len(places)-1].end
+	end = places[len(places)-1].end
 	if _, err := tx.Exec(`DELETE FROM journal_order WHERE first < $1`, end); err != nil {
-		return false, err
+		return 0, false, err
 	}
 	_, err = tx.Exec(`UPDATE journal_dropped SET next = $1 WHERE one = 1`, end)
-	return len(places) == dropPages, err
+	return end, len(places) == dropPages, err
 }
 
 // Cursors are where the followers are whose cursors a database has, running or not.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -149,4 +150,17 @@ func (c *pageCache) put(p *page) {
 		c.pages[0] = nil
 		c.pages = c.pages[1:]
 	}
+}
+
+// drop forgets the pages that begin before an index.
+func (c *pageCache) drop(before int64) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.pages = slices.DeleteFunc(c.pages, func(p *page) bool {
+		if p.first < before {
+			c.size -= p.size
+			return true
+		}
+		return false
+	})
 }

@@ -36,8 +36,8 @@ type Report struct {
 	// Retention is the log's last statement that records were dropped, and Statement the index of the record that it is in; nil if there is none.
 	Retention *vigil.Retention
 	Statement int64
-	Findings    []string
-	More        int // findings beyond the first maxFindings
+	Findings  []string
+	More      int // findings beyond the first maxFindings
 }
 
 // Good says that nothing was found.

@@ -65,6 +65,9 @@ type Config struct {
 
 	TrailDelivery time.Duration // how long after an event a trail's files have it at the latest; 0 for AWS's 5 minutes
 
+	// Retention is how long records are kept, at least MinRetention; 0 for ever.
+	Retention time.Duration
+
 	Witnesses []notary.Witness // who cosigns the log's checkpoints
 
 	Functions map[string]string // the invoke URLs of functions that rules may have as targets, by ARN
@@ -106,6 +109,9 @@ type Server struct {
 	listener net.Listener
 	ready    atomic.Bool
 	firstRun bool
+
+	// keep says from when on records must stay although they are past their retention; the zero time if none must.
+	keep []func(context.Context) (time.Time, error)
 
 	stops  []func()   // what has been started, to be stopped in reverse
 	failed chan error // a part that ended by itself
@@ -199,6 +205,9 @@ var errEnded = errors.New("it runs as long as the server does")
 func (s *Server) openData(context.Context) error {
 	if err := checkListen(s.cfg); err != nil {
 		return err
+	}
+	if s.cfg.Retention != 0 && s.cfg.Retention < MinRetention {
+		return fmt.Errorf("--retention %v: records are kept for a day at least, or for ever, which is 0", s.cfg.Retention)
 	}
 	trust, err := nitroRoots(s.cfg.NitroRoot)
 	if err != nil {
@@ -341,6 +350,7 @@ func (s *Server) startFollowers(context.Context) error {
 	s.background("the event history", s.trail.Run)
 	s.background("what comes due for keys", s.kms.Run)
 	s.startWatch()
+	s.background("retention", s.runRetention)
 	return nil
 }
 
