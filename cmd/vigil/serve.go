@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"log/slog"
 	"runtime/debug"
@@ -31,6 +32,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.DurationVar(&cfg.Proxies.Timeout, "xks-timeout", xks.DefaultTimeout, "how long the proxy of an external key store has for an answer, a `DURATION`")
 	fs.StringVar(&cfg.ProxyCA, "xks-ca", "", "a `FILE` of certificate authorities, in PEM form, that may vouch for such proxies besides the system's")
 	fs.StringVar(&cfg.NitroRoot, "nitro-root", "", "a `FILE` with the root certificates of Nitro attestation documents to trust, in PEM form")
+	s3Flags(fs, &cfg.S3Endpoint, &cfg.S3Region, &cfg.S3Credentials)
 	fs.Var((*days)(&cfg.Retention), "retention", "how long records are kept, a `TIME` like 90d; 0 for ever")
 	fs.Var((*witnesses)(&cfg.Witnesses), "witness", "who cosigns checkpoints of the log, `URL=KEY`; may be given again")
 	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
@@ -52,6 +54,13 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	}
 	greet(c, s, cfg)
 	return s.Run(ctx)
+}
+
+// s3Flags are the flags that say where an S3-compatible store is.
+func s3Flags(fs *flag.FlagSet, endpoint, region, credentials *string) {
+	fs.StringVar(endpoint, "s3-endpoint", "", "the `URL` of the S3-compatible store with the objects of buckets")
+	fs.StringVar(region, "s3-region", "us-east-1", "the `REGION` that requests to it are signed for")
+	fs.StringVar(credentials, "s3-credentials", "", "a `FILE` of AWS's form whose profile default has the credentials; if not given, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment")
 }
 
 // days is the value of a flag that is a time span, which may have days.

@@ -3,6 +3,7 @@ package objects
 import (
 	"context"
 	"encoding/xml"
+	"errors"
 	"io"
 	"net/http"
 	"strings"
@@ -132,7 +133,7 @@ type createConfiguration struct {
 	Tags               *struct{}
 }
 
-func (o *Objects) createBucket(_ context.Context, c *call.Call, in *call.RESTRequest) (*call.RESTAnswer, error) {
+func (o *Objects) createBucket(ctx context.Context, c *call.Call, in *call.RESTRequest) (*call.RESTAnswer, error) {
 	c.TouchOf("AWS::S3::Bucket", bucketARN(in.Bucket), c.Account())
 	if !validBucket(in.Bucket) {
 		return nil, call.Errorf("InvalidBucketName", "The specified bucket is not valid.")
@@ -159,6 +160,11 @@ func (o *Objects) createBucket(_ context.Context, c *call.Call, in *call.RESTReq
 		return nil, err
 	}
 	b := &bucket{name: in.Bucket, account: c.Account(), region: region, created: c.Time.UTC()}
+	if _, err := o.bucket(b.name); err != nil { // whose it is, is seen below
+		if err := o.store.Make(ctx, b.name, region); err != nil {
+			return nil, err
+		}
+	}
 	c.Effect(func(tx store.Tx) error {
 		if present, err := o.bucket(b.name); err == nil {
 			return alreadyThere(present, b)
@@ -216,6 +222,9 @@ func (o *Objects) deleteBucket(ctx context.Context, c *call.Call, in *call.RESTR
 	if err != nil {
 		return nil, err
 	}
+	if err := o.mustBeEmpty(ctx, b); err != nil {
+		return nil, err
+	}
 	c.Effect(func(tx store.Tx) error {
 		if !b.changing.TryLock() {
 			return errAborted
@@ -224,10 +233,10 @@ func (o *Objects) deleteBucket(ctx context.Context, c *call.Call, in *call.RESTR
 		if present, err := o.bucket(b.name); err != nil || present != b {
 			return errNoSuchBucket
 		}
-		if page, err := o.store.List(ctx, b.name, Query{Max: 1}); err != nil {
-			return err
-		} else if len(page.Objects) > 0 {
-			return errBucketNotEmpty
+		if o.store.Local() { // elsewhere, what has come meanwhile stays where it is
+			if err := o.mustBeEmpty(ctx, b); err != nil {
+				return err
+			}
 		}
 		if _, err := tx.Exec(`DELETE FROM objects_buckets WHERE name = $1`, b.name); err != nil {
 			return err
@@ -237,6 +246,17 @@ func (o *Objects) deleteBucket(ctx context.Context, c *call.Call, in *call.RESTR
 		return nil
 	})
 	return &call.RESTAnswer{Status: http.StatusNoContent}, nil
+}
+
+func (o *Objects) mustBeEmpty(ctx context.Context, b *bucket) error {
+	page, err := o.store.List(ctx, b.name, Query{Max: 1})
+	if err == nil && len(page.Objects) > 0 {
+		return errBucketNotEmpty
+	}
+	if errors.Is(err, errNoSuchBucket) { // there is none elsewhere any more
+		return nil
+	}
+	return err
 }
 
 // forget removes a deleted bucket, with the uploads that were not completed.

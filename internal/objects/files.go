@@ -102,6 +102,12 @@ func readEntry(path string) (e entry, err error) {
 	return e, nil
 }
 
+// Make implements Store. A bucket's folder is made with its first object.
+func (f *Files) Make(context.Context, string, string) error { return nil }
+
+// Local implements Store.
+func (f *Files) Local() bool { return true }
+
 // Head implements Store.
 func (f *Files) Head(_ context.Context, bucket, key string) (Info, error) {
 	e, err := readEntry(f.place(bucket, key).meta())

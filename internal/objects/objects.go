@@ -1,7 +1,7 @@
 // Package objects keeps buckets, and answers the part of the S3 API by which people and tools fill and read them.
 //
 // Which buckets there are, and whose, is in the database, as that changes by recorded calls. What is in them is in a Store: plain files in
-// the data directory. The operations are those of the S3 API Reference (https://docs.aws.amazon.com/AmazonS3/latest/API/); versions,
+// the data directory, or an S3-compatible store elsewhere. The operations are those of the S3 API Reference (https://docs.aws.amazon.com/AmazonS3/latest/API/); versions,
 // access control lists, bucket policies, tags, encryption and locks are not built, and a request that asks for one of them is answered
 // with NotImplemented. A bucket is its account's alone, and is served in whichever region it is asked for.
 package objects

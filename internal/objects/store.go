@@ -7,11 +7,15 @@ import (
 	"time"
 )
 
-// Store keeps objects and uploads. Files is the one in the data directory. Names of buckets and keys have been checked
+// Store keeps objects and uploads. Files is the one in the data directory, Remote that in an S3-compatible store. Names of buckets and keys have been checked
 // when they reach it; whose a bucket is it does not know.
 //
 // A change is whole or has not happened, whenever the process may end, and is on stable storage when its method returns nil.
 type Store interface {
+	// Make has a bucket be there, if the store has any itself.
+	Make(ctx context.Context, bucket, region string) error
+	// Local says that nothing is asked of other machines, so that it can be done in a transaction.
+	Local() bool
 	// Put reads body to its end and makes it the object's contents. info.Key and info.Metadata are the caller's, all else is found out.
 	// Before the object appears, settle is shown what it will be, to add to it or to refuse it, and what it takes the place of, or
 	// nil. When body fails or settle does, nothing has changed and that error is returned.

@@ -154,9 +154,23 @@ func (f *Files) Parts(_ context.Context, bucket, id string) ([]Part, error) {
 
 // Complete implements Store.
 func (f *Files) Complete(ctx context.Context, bucket, id string, info Info, parts []Part, through io.Writer, settle Settle) (Info, error) {
-	dir, files, err := f.open(bucket, id, parts)
+	dir, tmp, info, err := f.assemble(bucket, id, info, parts, through)
 	if err != nil {
 		return Info{}, err
+	}
+	defer tmp.discard()
+	if info, err = f.commit(bucket, info, tmp, settle); err != nil {
+		return Info{}, err
+	}
+	os.RemoveAll(dir) // if it stays, the upload can be completed again
+	return info, nil
+}
+
+// assemble makes one file of parts. It says which folder goes when that has become an object.
+func (f *Files) assemble(bucket, id string, info Info, parts []Part, through io.Writer) (dir string, tmp *received, _ Info, err error) {
+	dir, files, err := f.open(bucket, id, parts)
+	if err != nil {
+		return "", nil, Info{}, err
 	}
 	defer func() {
 		for _, file := range files {
@@ -167,22 +181,16 @@ func (f *Files) Complete(ctx context.Context, bucket, id string, info Info, part
 	for i, part := range parts {
 		raw, err := hex.DecodeString(part.ETag)
 		if err != nil {
-			return Info{}, fmt.Errorf("buckets: part %d of upload %s: %w", part.Number, id, err)
+			return "", nil, Info{}, fmt.Errorf("buckets: part %d of upload %s: %w", part.Number, id, err)
 		}
 		sum.Write(raw)
 		readers[i] = files[i]
 	}
-	tmp, err := f.receive(io.TeeReader(io.MultiReader(readers...), through))
-	if err != nil {
-		return Info{}, err
+	if tmp, err = f.receive(io.TeeReader(io.MultiReader(readers...), through)); err != nil {
+		return "", nil, Info{}, err
 	}
-	defer tmp.discard()
 	info.Size, info.ETag = tmp.size, hex.EncodeToString(sum.Sum(nil))+"-"+strconv.Itoa(len(parts))
-	if info, err = f.commit(bucket, info, tmp, settle); err != nil {
-		return Info{}, err
-	}
-	os.RemoveAll(dir) // if it stays, the upload can be completed again
-	return info, nil
+	return dir, tmp, info, nil
 }
 
 // open opens the contents of parts that are as Parts has told.

@@ -65,6 +65,11 @@ type Config struct {
 
 	TrailDelivery time.Duration // how long after an event a trail's files have it at the latest; 0 for AWS's 5 minutes
 
+	// S3Endpoint is the URL of the S3-compatible store that has the objects of buckets; empty for files in the data directory. Requests
+	// are signed for S3Region, with the profile default of the file S3Credentials or, if that is empty, the environment's AWS_ACCESS_KEY_ID,
+	// AWS_SECRET_ACCESS_KEY and AWS_SESSION_TOKEN.
+	S3Endpoint, S3Region, S3Credentials string
+
 	// Retention is how long records are kept, at least MinRetention; 0 for ever.
 	Retention time.Duration
 
@@ -297,16 +302,6 @@ func (s *Server) openServices(ctx context.Context) error {
 		return err
 	}
 	return s.openWatch(ctx, root)
-}
-
-// openBuckets opens the buckets, whose objects are files in the data directory.
-func (s *Server) openBuckets(ctx context.Context) error {
-	files, err := objects.OpenFiles(filepath.Join(s.files.path, "buckets"), s.clock)
-	if err != nil {
-		return err
-	}
-	s.objects, err = objects.New(ctx, objects.Config{DB: s.main, Clock: s.clock, Store: files})
-	return err
 }
 
 // hosts are the names of the server before which a bucket's may stand.
