@@ -116,7 +116,8 @@ func (s *Server) drop(ctx context.Context, before int64) error {
 	return s.trail.Forget(ctx, dropped)
 }
 
-// needed is the first record that some follower has not followed, and which follower that is. One that does not run counts too.
+// needed is the first record that some follower has not followed, or that a file of a trail is still to be made of, and who needs it. A follower that does
+// not run counts too.
 func (s *Server) needed(ctx context.Context) (floor int64, by string, err error) {
 	floor = s.journal.Sequenced()
 	least := func(cursors map[string]int64) {
@@ -133,6 +134,11 @@ func (s *Server) needed(ctx context.Context) (floor int64, by string, err error)
 			return 0, "", err
 		}
 		least(cursors)
+	}
+	if first, ok, err := s.trail.Needs(ctx); err != nil { // asked last: what the trails' follower has passed by since is not before its cursor
+		return 0, "", err
+	} else if ok {
+		least(map[string]int64{"the files of trails": first})
 	}
 	return floor, by, nil
 }
