@@ -29,7 +29,7 @@ const (
 var knownFlags = []string{"listen", "data", "database", "account", "region", "tls-cert", "tls-key", "insecure-http", "test-clock",
 	"allow-local-targets", "smtp-relay", "public-url", "function", "xks-timeout", "xks-ca", "nitro-root",
 	"trail-delivery", "op", "spec", "clients", "duration", "watch", "key", "follow", "last", "profile", "json", "days", "witness",
-	"out", "log-key", "checkpoint", "dropped-before", "retention", "s3-endpoint", "s3-region", "s3-credentials"}
+	"out", "log-key", "checkpoint", "dropped-before", "retention", "s3-endpoint", "s3-region", "s3-credentials", "public-keys"}
 
 // newFlags is an empty flag set of a command.
 func newFlags(c *cli, name string) *flag.FlagSet {

@@ -32,7 +32,7 @@ var commands = []command{
 	{"trail", "[--key ID] [--follow] [--last N] [--data DIR]", "print what happened, or the life of one key, as lines", trailLines},
 	{"key timeline", "KEY [--json] [--days N] [--region R] [--profile P] [--data DIR]", "print the life of a key, and whether it is safe to delete it", keyTimeline},
 	{"prove", "EVENT_ID [--out FILE] [--data DIR]", "write the proof that an event is in the log, as a file", prove},
-	{"verify", "FILE|DIR [--log-key KEY] [--checkpoint FILE]", "check a proof file, or the whole database of a data directory, without a server", verify},
+	{"verify", "FILE|DIR|s3://BUCKET/PREFIX [--log-key KEY] [--checkpoint FILE] [--public-keys FILE]", "check a proof file, the whole database of a data directory, or a trail's files in a bucket or a folder", verify},
 	{"bench", "[--op Encrypt] [--clients 64] [--duration 10s] [--data DIR]", "load the running server and compare it with a bare HTTP echo", bench},
 	{"version", "", "print the version", version},
 }

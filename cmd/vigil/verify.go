@@ -52,12 +52,15 @@ func prove(ctx context.Context, c *cli, args []string) error {
 
 // verifyFlags are what `vigil verify` is given beside what it verifies.
 type verifyFlags struct {
-	data, database, key, checkpoint string
-	droppedBefore                   int64
-	witnesses                       witnesses
+	data, database, key, checkpoint, publicKeys string
+
+	s3Endpoint, s3Region, s3Credentials string
+
+	droppedBefore int64
+	witnesses     witnesses
 }
 
-// verify checks a proof file, or the database of a data directory, without a server.
+// verify checks what it is given: a proof file, the database of a data directory, or the files of a trail in a bucket or in a folder.
 func verify(ctx context.Context, c *cli, args []string) error {
 	fs := newFlags(c, "verify")
 	var f verifyFlags
@@ -67,22 +70,48 @@ func verify(ctx context.Context, c *cli, args []string) error {
 	fs.StringVar(&f.checkpoint, "checkpoint", "", "a `FILE` with a checkpoint of the log that was kept elsewhere")
 	fs.Int64Var(&f.droppedBefore, "dropped-before", 0, "the records before index `N` were dropped on purpose")
 	fs.Var(&f.witnesses, "witness", "a witness whose cosignature a proof must have, `URL=KEY`; may be given again")
-	words, err := parse(c, fs, args, "FILE|DIR")
+	fs.StringVar(&f.publicKeys, "public-keys", "", "a `FILE` with what list-public-keys prints, for a trail's files; if not given, those of the data directory")
+	s3Flags(fs, &f.s3Endpoint, &f.s3Region, &f.s3Credentials)
+	words, err := parse(c, fs, args, "FILE|DIR|s3://BUCKET/PREFIX")
 	if err != nil {
 		return err
 	}
 	target := words[0]
 	if strings.HasPrefix(target, "s3://") {
-		return errors.New("verifying a bucket is not built yet; a proof file and a data directory can be verified")
+		files, err := openS3(target, f)
+		if err != nil {
+			return err
+		}
+		return verifyTrail(ctx, c, files, f)
 	}
 	info, err := os.Stat(target)
 	if err != nil {
 		return err
 	}
-	if info.IsDir() {
-		return verifyDirectory(ctx, c, target, f)
+	if !info.IsDir() {
+		return verifyProof(c, target, f)
 	}
-	return verifyProof(c, target, f)
+	if !isDataDir(target) {
+		files, err := openFolder(target)
+		if errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("%s is no data directory, nor has it the files of a trail: %w", target, err)
+		}
+		if err != nil {
+			return err
+		}
+		return verifyTrail(ctx, c, files, f)
+	}
+	return verifyDirectory(ctx, c, target, f)
+}
+
+// isDataDir says that a directory is, or was, a server's.
+func isDataDir(dir string) bool {
+	for _, name := range []string{"vigil.db", notary.KeyFile, notary.CheckpointFile, "root.key"} {
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // logKey is the key that the command line gives, or that of a data directory.
@@ -200,7 +229,7 @@ func openToVerify(ctx context.Context, dir, database string) (db store.DB, err e
 	} else {
 		path := filepath.Join(dir, "vigil.db")
 		if _, err := os.Stat(path); err != nil {
-			return nil, fmt.Errorf("%s is no data directory with a database (--database names one in PostgreSQL; verifying a bucket is not built yet): %w", dir, err)
+			return nil, fmt.Errorf("%s is no data directory with a database (--database names one in PostgreSQL): %w", dir, err)
 		}
 		db, err = sqlite.Open(path)
 	}
