@@ -411,27 +411,26 @@ func (f *finder) publish(ctx context.Context) error {
 	return nil
 }
 
-// errRecorded ends the effect of recording what is on record.
-var errRecorded = errors.New("the event is on record")
-
-// record puts an Insights event into the journal, unless it is there.
+// record puts an Insights event into the journal, unless it is there: an earlier round may not have seen that it had put it there.
 func (f *finder) record(ctx context.Context, id string, in scope, record []byte) error {
+	var known int64
+	err := f.main.View(ctx, func(tx store.Tx) error {
+		return tx.QueryRow(`SELECT COUNT(*) FROM trail_insight_event WHERE id = $1`, id).Scan(&known)
+	})
+	if err != nil || known > 0 {
+		return err
+	}
 	var o vigil.Outline
 	if err := new(vigil.OutlineReader).Read(record, &o); err != nil {
 		return err
 	}
+	now := f.clock.Now()
 	return f.journal.Commit(ctx, func(tx store.Tx) error {
 		var n int64
-		if err := tx.QueryRow(`SELECT COUNT(*) FROM trail_insight_event WHERE id = $1`, id).Scan(&n); err != nil {
-			return err
-		}
-		if n > 0 {
-			return errRecorded
-		}
 		if err := tx.QueryRow(`SELECT COALESCE(MAX(number), 0) + 1 FROM trail_insight_event`).Scan(&n); err != nil {
 			return err
 		}
-		if _, err := tx.Exec(`DELETE FROM trail_insight_event WHERE second < $1`, f.clock.Now().Add(-window-24*time.Hour).Unix()); err != nil {
+		if _, err := tx.Exec(`DELETE FROM trail_insight_event WHERE second < $1`, now.Add(-window-24*time.Hour).Unix()); err != nil {
 			return err
 		}
 		_, err := tx.Exec(`INSERT INTO trail_insight_event (id, account, region, second, number, source, name, record) VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
@@ -441,7 +440,7 @@ func (f *finder) record(ctx context.Context, id string, in scope, record []byte)
 		if err != nil {
 			return nil
 		}
-		return []journal.Record{{Time: f.clock.Now(), Data: record}}
+		return []journal.Record{{Time: now, Data: record}}
 	})
 }
 
