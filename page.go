@@ -12,9 +12,10 @@ import (
 )
 
 // A page is how the journal keeps records: those of one commit, compressed together. docs/formats/journal-page.md gives
-// the form byte by byte.
+// the form byte by byte. Records that were imported are in pages of form 2, which say when that was.
 const (
-	pageVersion = 1
+	pageVersion         = 1
+	importedPageVersion = 2
 	// MaxPageSize is the most that a page may hold before compression, in bytes. It bounds what a damaged page can make a
 	// reader allocate.
 	MaxPageSize = 64 << 20
@@ -33,6 +34,9 @@ var ErrPage = errors.New("not a valid journal page")
 
 // PageWriter collects records and encodes them as a page. The zero value is ready; Reset makes it so again.
 type PageWriter struct {
+	// Imported is when the page's records were brought in from elsewhere, or zero for records of this journal's own.
+	Imported time.Time
+
 	times   []int64
 	lengths []int
 	data    []byte
@@ -74,6 +78,7 @@ func (w *PageWriter) Reset() {
 		return
 	}
 	w.times, w.lengths, w.data = w.times[:0], w.lengths[:0], w.data[:0]
+	w.Imported = time.Time{}
 }
 
 // Encode returns the page. The bytes are valid until the next Encode or Reset.
@@ -89,7 +94,12 @@ func (w *PageWriter) Encode() []byte {
 	}
 	w.raw = append(w.raw, w.data...)
 
-	w.body = append(w.body[:0], pageVersion)
+	w.body = w.body[:0]
+	if w.Imported.IsZero() {
+		w.body = append(w.body, pageVersion)
+	} else {
+		w.body = binary.AppendVarint(append(w.body, importedPageVersion), w.Imported.UnixMilli())
+	}
 	w.body = binary.AppendUvarint(w.body, uint64(len(w.times)))
 	w.body = binary.AppendUvarint(w.body, uint64(len(w.raw)))
 	w.body = pageEncoder().EncodeAll(w.raw, w.body)
@@ -98,8 +108,33 @@ func (w *PageWriter) Encode() []byte {
 
 // PageRecord is one record of a page.
 type PageRecord struct {
-	Time time.Time // UTC, to the millisecond
-	Data []byte
+	Time     time.Time // UTC, to the millisecond; of an imported record, its eventTime
+	Data     []byte
+	Imported time.Time // when the record was brought in from elsewhere, UTC, to the millisecond; zero for one of the journal's own
+}
+
+// ImportedPage returns an imported page as one that was imported at that time, without touching what is compressed in it. Of bytes that
+// are no page of imported records it returns ErrPage; it does not look further than that.
+func ImportedPage(page []byte, at time.Time) ([]byte, error) {
+	_, rest, err := importTime(page)
+	if err != nil {
+		return nil, err
+	}
+	dst := make([]byte, 0, len(rest)+1+binary.MaxVarintLen64)
+	dst = binary.AppendVarint(append(dst, importedPageVersion), at.UnixMilli())
+	return append(dst, rest...), nil
+}
+
+// importTime reads the beginning of a page of form 2, and returns what follows.
+func importTime(page []byte) (at int64, rest []byte, err error) {
+	if len(page) == 0 || page[0] != importedPageVersion {
+		return 0, nil, fmt.Errorf("%w: not one of imported records", ErrPage)
+	}
+	at, n := binary.Varint(page[1:])
+	if n <= 0 {
+		return 0, nil, fmt.Errorf("%w: header cut short", ErrPage)
+	}
+	return at, page[1+n:], nil
 }
 
 // DecodePage returns the records of a page, in the order in which they were added, or ErrPage.
@@ -108,10 +143,19 @@ func DecodePage(page []byte) ([]PageRecord, error) {
 	if len(page) == 0 {
 		return nil, fmt.Errorf("%w: empty", ErrPage)
 	}
-	if page[0] != pageVersion {
+	var imported time.Time
+	rest := page[1:]
+	switch page[0] {
+	case pageVersion:
+	case importedPageVersion:
+		at, after, err := importTime(page)
+		if err != nil {
+			return nil, err
+		}
+		imported, rest = time.UnixMilli(at).UTC(), after
+	default:
 		return nil, fmt.Errorf("%w: version %d is not known", ErrPage, page[0])
 	}
-	rest := page[1:]
 	count, rest, ok := uvarint(rest)
 	if !ok {
 		return nil, fmt.Errorf("%w: header cut short", ErrPage)
@@ -127,11 +171,11 @@ func DecodePage(page []byte) ([]PageRecord, error) {
 	if uint64(len(raw)) != size {
 		return nil, fmt.Errorf("%w: %d bytes where the header says %d", ErrPage, len(raw), size)
 	}
-	return splitPage(raw, int(count))
+	return splitPage(raw, int(count), imported)
 }
 
 // splitPage cuts what a page holds into its count records.
-func splitPage(raw []byte, count int) ([]PageRecord, error) {
+func splitPage(raw []byte, count int, imported time.Time) ([]PageRecord, error) {
 	records := make([]PageRecord, count)
 	at := int64(0)
 	for i := range records {
@@ -141,7 +185,7 @@ func splitPage(raw []byte, count int) ([]PageRecord, error) {
 		}
 		raw = raw[n:]
 		at += delta
-		records[i].Time = time.UnixMilli(at).UTC()
+		records[i].Time, records[i].Imported = time.UnixMilli(at).UTC(), imported
 	}
 	lengths := make([]uint64, count)
 	for i := range lengths {

@@ -165,3 +165,36 @@ var sampleRecords = func() (all [][]byte) {
 	}
 	return all
 }()
+
+// An imported page says of its records when they came, and that can be set without touching them.
+func TestImportedPage(t *testing.T) {
+	var w vigil.PageWriter
+	w.Imported = time.UnixMilli(1)
+	for i := range 5 {
+		w.Add(time.Date(2020+i, 1, 1, 0, 0, 0, 0, time.UTC), sampleRecord(i))
+	}
+	at := time.UnixMilli(1767225600123).UTC()
+	page, err := vigil.ImportedPage(w.Encode(), at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	records, err := vigil.DecodePage(page)
+	if err != nil || len(records) != 5 {
+		t.Fatalf("%d records, %v", len(records), err)
+	}
+	for i, r := range records {
+		if r.Imported != at || r.Time.Year() != 2020+i || !bytes.Equal(r.Data, sampleRecord(i)) {
+			t.Errorf("record %d came back as %v %v %s", i, r.Imported, r.Time, r.Data)
+		}
+	}
+	w.Reset()
+	w.Add(at, sampleRecord(0))
+	if _, err := vigil.ImportedPage(w.Encode(), at); !errors.Is(err, vigil.ErrPage) {
+		t.Errorf("a page of the journal's own was taken for an imported one: %v", err)
+	}
+	for cut := range 12 {
+		if _, err := vigil.DecodePage(page[:cut]); !errors.Is(err, vigil.ErrPage) {
+			t.Errorf("the first %d bytes: %v", cut, err)
+		}
+	}
+}

@@ -220,9 +220,38 @@ func (j *Journal) commitBatch(batch []*waiter, page *vigil.PageWriter) error {
 
 func insertPage(tx store.Tx, node, number int64, page *vigil.PageWriter) error {
 	first, last := page.Times()
+	return storePage(tx, node, number, Page{Count: page.Len(), First: first, Last: last, Body: page.Encode()})
+}
+
+func storePage(tx store.Tx, node, number int64, p Page) error {
 	_, err := tx.Exec(`INSERT INTO journal_page (node, number, count, first_time, last_time, body) VALUES ($1, $2, $3, $4, $5, $6)`,
-		node, number, page.Len(), first, last, page.Encode())
+		node, number, p.Count, p.First, p.Last, p.Body)
 	return err
+}
+
+// Page is a page that was made before: of records from elsewhere, in the form that vigil.PageWriter encodes.
+type Page struct {
+	Count       int
+	First, Last int64 // the earliest and the latest of its records' times, in milliseconds since 1970
+	Body        []byte
+}
+
+// Append adds pages to the journal, behind the records of the batch that the effect is of. It may be called in an effect only, which is
+// where the transaction and the numbers of pages are one goroutine's, and is undone with it.
+func (j *Journal) Append(tx store.Tx, pages []Page) error {
+	records := 0
+	for _, p := range pages {
+		// A number that is taken is not given back if the effect is undone: numbers say the order and need not be dense. Whether the commit
+		// happened is decided by the batch's own page, which has a lower one.
+		number := j.number
+		j.number++
+		if err := storePage(tx, j.node, number, p); err != nil {
+			return err
+		}
+		records += p.Count
+	}
+	tx.OnCommit(func() { j.appended.Add(int64(records)) })
+	return nil
 }
 
 // runEffect runs an effect in its savepoint. An effect that panics is one call's failure, not the journal's.

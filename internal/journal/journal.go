@@ -40,6 +40,9 @@ type Entry struct {
 	Seq  int64 // its index, from 0
 	Time time.Time
 	Data []byte
+	// Imported is when the record was brought in from elsewhere, and zero for one of this journal's own. Its Time is then that of the
+	// event, which may be long before that of its neighbours.
+	Imported time.Time
 }
 
 // ErrClosed is returned by Commit once the journal is stopping. Nothing of the call was recorded or done.

@@ -23,7 +23,7 @@ func (p *page) end() int64 { return p.first + int64(len(p.records)) }
 
 func (p *page) entry(seq int64) Entry {
 	r := p.records[seq-p.first]
-	return Entry{Seq: seq, Time: r.Time, Data: r.Data}
+	return Entry{Seq: seq, Time: r.Time, Data: r.Data, Imported: r.Imported}
 }
 
 // Get returns the entries with the given indexes, in that order. Those that are not there, or not any more, are left out.
