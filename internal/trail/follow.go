@@ -112,7 +112,7 @@ func (t *Trail) addSome(r *vigil.OutlineReader, entries []journal.Entry) {
 		if e.Time.Unix() != f.Second { // the journal tells the milliseconds, but the event tells the time
 			at = f.Second * 1000
 		}
-		t.tail.add(at, &f)
+		t.tail.add(at, &f, !e.Imported.IsZero())
 	}
 }
 
@@ -139,6 +139,9 @@ func (t *Trail) fold(tx store.Tx) error {
 		if err := appendPosting(tx, p.term, p.runs(old.first)); err != nil {
 			return err
 		}
+	}
+	if err := putEvents(tx, old.eventPlaces()); err != nil {
+		return err
 	}
 	if err := putUses(tx, old.uses); err != nil {
 		return err
@@ -171,6 +174,17 @@ func (t *Trail) foldAtEnd(ctx context.Context) error {
 		return fmt.Errorf("event history: %w; the next start reads again what was not written", err)
 	}
 	return nil
+}
+
+// eventPlaces are those of the tail, in no order.
+func (t *tail) eventPlaces() []eventPlace {
+	places := make([]eventPlace, 0, len(t.events))
+	for key, records := range t.events {
+		for _, n := range records {
+			places = append(places, eventPlace{key, t.first + int64(n)})
+		}
+	}
+	return places
 }
 
 // posting is what the tail has of a term: records, as distances from the tail's first, in order.

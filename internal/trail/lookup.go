@@ -40,6 +40,9 @@ var attributes = map[types.LookupAttributeKey]kind{
 // API reference describes it. It sees all that was answered before it was called; should the history lag by more than
 // five seconds, it answers with what there is.
 //
+// The last 90 days are looked through, as in AWS. A StartTime reaches further back than that, which it does not in AWS: as far as the journal has
+// records. So what was imported can be found, which is mostly older.
+//
 // Times are judged by eventTime and in whole seconds, as that has no fractions: an event of the second in which
 // StartTime or EndTime lies is in the range. There is no limit to the rate of calls. Insights events
 // are found in their own category alone.
@@ -104,7 +107,7 @@ func (t *Trail) queryOf(c *call.Call, in *cloudtrail.LookupEventsInput) (query, 
 		return q, call.Errorf("InvalidTimeRangeException", "StartTime must not be after EndTime.")
 	}
 	if in.StartTime != nil {
-		q.from = min(max(q.from, in.StartTime.Unix()), maxSecond)
+		q.from = max(min(in.StartTime.Unix(), maxSecond), -maxSecond)
 	}
 	if in.EndTime != nil {
 		q.to = max(min(q.to, in.EndTime.Unix()), -maxSecond)

@@ -25,7 +25,7 @@ const (
 	resourceName
 	eventSource
 	accessKeyID
-	eventID // only of ids that do not tell when the event was: see idTime
+	eventID // no postings are written of it any more: see eventindex.go
 	kinds
 )
 

@@ -14,6 +14,9 @@ import (
 // newest comes first. The journal's own order is nearly the same, but not quite, as a call has the time at which it
 // began and its place by when it was recorded. So a search walks the journal's order backwards and stops when nothing
 // that is left can come before what it has found.
+//
+// Where old records were imported the two orders have little in common: behind the newest record in the journal there may be newer ones. A walk
+// that has met many records and has not come to an end begins again, and goes by the spans of the timeline, the newest first (walkByTime).
 
 // query is what to look for.
 type query struct {
@@ -63,17 +66,37 @@ func (t *Trail) search(ctx context.Context, q query, after position, n int) (hit
 		if err != nil {
 			return err
 		}
-		var records candidates = &termRecords{tx: tx, term: t.term(q.scope, q.kind, q.value), tail: tail, end: end}
+		ofTerm := &termRecords{tx: tx, term: t.term(q.scope, q.kind, q.value), tail: tail, end: end}
+		w := newWalk(q, after, n)
+		w.floor = floor
 		if q.kind == eventID {
+			inIndex, err := t.eventRecords(tx, q.value, tail.events)
+			if err != nil {
+				return err
+			}
+			var records candidates = either{ofTerm, inIndex}
 			if at, ok := idTime([]byte(q.value)); ok {
 				records = either{records, &momentRecords{times: times, at: at}}
 			}
+			if err := w.run(times, records); err != nil {
+				return err
+			}
+			hits, next, done = w.best, w.position(), w.left < 0
+			return nil
 		}
-		w := walk{query: q, after: after, floor: floor, best: make([]hit, 0, min(n, maxResults+1)+1), n: n, held: -1}
-		if err := w.run(times, records); err != nil {
+		w.patience = t.walkPatience
+		if err := w.run(times, ofTerm); err != nil {
 			return err
 		}
 		hits, next, done = w.best, w.position(), w.left < 0
+		if !w.givenUp {
+			return nil
+		}
+		w = newWalk(q, after, n)
+		if done, err = w.runByTime(times, ofTerm); err != nil {
+			return err
+		}
+		hits, next = w.best, position{last: w.position().last, walk: math.MaxInt64}
 		return nil
 	})
 	return hits, next, done, err
@@ -88,11 +111,30 @@ type walk struct {
 	best  []hit // the newest that the walk has met, in order
 	held  int64 // the greatest index that it has met and had no room for, or -1
 	left  int64 // when it has ended: records from here on downwards may be hits, or -1
+
+	patience int  // how much it does before it gives up; 0 is without end
+	givenUp  bool // it has met too many records, or spans
+}
+
+// A walk gives up after walkPatience records. Another span is as much work as spanCost records.
+const (
+	walkPatience = 4096
+	spanCost     = 64
+)
+
+func newWalk(q query, after position, n int) walk {
+	return walk{query: q, after: after, best: make([]hit, 0, min(n, maxResults+1)+1), n: n, held: -1}
 }
 
 func (w *walk) run(times *timeline, records candidates) error {
 	w.left = -1
+	done := 0
+	var last *span
 	for at := w.after.walk - 1; at >= 0; {
+		if done++; w.patience > 0 && done > w.patience {
+			w.givenUp = true
+			return nil
+		}
 		seq, err := records.upTo(at)
 		if err != nil {
 			return err
@@ -106,6 +148,9 @@ func (w *walk) run(times *timeline, records candidates) error {
 		}
 		if s == nil {
 			return fmt.Errorf("%w: record %d has no time", errDamaged, seq)
+		}
+		if s != last {
+			done, last = done+spanCost, s
 		}
 		tide := floorSecond(s.tides[seq-s.first]) // no record from here on downwards is newer
 		if tide < w.query.from {
@@ -126,6 +171,80 @@ func (w *walk) run(times *timeline, records candidates) error {
 	}
 	w.left = max(w.left, w.held)
 	return nil
+}
+
+// runByTime finds what run finds, by going through the spans in the order of their latest times, and says whether that is all there is.
+func (w *walk) runByTime(times *timeline, records *termRecords) (done bool, err error) {
+	if len(times.tail.times) > 0 && times.end < times.tail.end() {
+		if err := w.meetSpan(times, records, max(times.tail.first, times.end), times.tail.end()); err != nil {
+			return false, err
+		}
+	}
+	to := min(w.query.to, w.after.last.second) // which is not beyond maxSecond
+	at := spanRef{high: math.MaxInt64, first: math.MaxInt64}
+	for {
+		spans, err := newestSpans(times.tx, at, w.query.from*1000, to*1000+999)
+		if err != nil {
+			return false, err
+		}
+		for _, s := range spans {
+			if len(w.best) == w.n && floorSecond(s.high) < w.best[w.n-1].second {
+				return false, nil
+			}
+			if err := w.meetSpan(times, records, s.first, min(s.end, times.end)); err != nil {
+				return false, err
+			}
+			at = s
+		}
+		if len(spans) < spansAtOnce {
+			return w.held < 0, nil
+		}
+	}
+}
+
+// meetSpan meets the records from first to end, which have their times in one span.
+func (w *walk) meetSpan(times *timeline, records *termRecords, first, end int64) error {
+	records.row, records.none = nil, false
+	for at := end - 1; at >= first; {
+		seq, err := records.upTo(at)
+		if err != nil || seq < first {
+			return err
+		}
+		s, err := times.span(seq)
+		if err != nil {
+			return err
+		}
+		if s == nil {
+			return fmt.Errorf("%w: record %d has no time", errDamaged, seq)
+		}
+		w.meet(hit{floorSecond(s.times[seq-s.first]), seq})
+		at = seq - 1
+	}
+	return nil
+}
+
+// spanRef is where a span is in the order of latest times.
+type spanRef struct{ high, first, end int64 }
+
+const spansAtOnce = 64
+
+// newestSpans are the spans behind one in the order of their latest times, backwards, that have times within [low, high].
+func newestSpans(tx store.Tx, behind spanRef, low, high int64) (spans []spanRef, err error) {
+	rows, err := tx.Query(`SELECT high, first, first + count FROM history_span
+		WHERE (high < $1 OR high = $1 AND first < $2) AND high >= $3 AND low <= $4 ORDER BY high DESC, first DESC LIMIT $5`,
+		behind.high, behind.first, low, high, spansAtOnce)
+	if err != nil {
+		return nil, err
+	}
+	defer rows.Close()
+	for rows.Next() {
+		var s spanRef
+		if err := rows.Scan(&s.high, &s.first, &s.end); err != nil {
+			return nil, err
+		}
+		spans = append(spans, s)
+	}
+	return spans, rows.Err()
 }
 
 // meet takes a record that has the query's term among the best, if it is in time and was not answered yet.

@@ -18,6 +18,7 @@ func TestSearchOrder(t *testing.T) {
 	j := openJournal(t)
 	for range 60 {
 		trail := newTrail(t, j, openDB(t, "history.db"), 1000)
+		trail.walkPatience = []int{walkPatience, 3}[r.IntN(2)]
 		var all []hit
 		var read vigil.OutlineReader
 		start := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)

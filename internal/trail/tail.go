@@ -13,6 +13,7 @@ type tail struct {
 	uses   map[string]*use // by the key's ARN
 	// by the id of an access key or of a role
 	callers map[string]*callerUse
+	events  map[int64][]uint32 // by eventKey the records with an id that does not tell their time, as distances from first
 
 	last *scopeTail // where the last record was added
 }
@@ -25,7 +26,7 @@ type scopeTail struct {
 
 func newTail(first, tide int64) *tail {
 	return &tail{first: first, before: tide, tide: tide, scopes: map[scope]*scopeTail{}, uses: map[string]*use{},
-		callers: map[string]*callerUse{}}
+		callers: map[string]*callerUse{}, events: map[int64][]uint32{}}
 }
 
 // next is the index of the record that the tail takes next.
@@ -41,10 +42,15 @@ func (t *tail) addTime(at int64) {
 	t.tides = append(t.tides, t.tide)
 }
 
-// add adds the next record. at is its time in milliseconds.
-func (t *tail) add(at int64, f *facts) {
+// add adds the next record. at is its time in milliseconds. One that was imported tells nothing of how keys and credentials of this server
+// were used.
+func (t *tail) add(at int64, f *facts, imported bool) {
 	n := uint32(len(t.times))
 	t.addTime(at)
+	if told, ok := idTime(f.EventID); len(f.EventID) > 0 && (!ok || told != at) {
+		key := eventKey(f.EventID)
+		t.events[key] = append(t.events[key], n)
+	}
 	if !f.management() {
 		return
 	}
@@ -67,8 +73,8 @@ func (t *tail) add(at int64, f *facts) {
 			s.add(n, resourceName, r.ARN)
 		}
 	}
-	if told, ok := idTime(f.EventID); !ok || told != at {
-		s.add(n, eventID, f.EventID)
+	if imported {
+		return
 	}
 	t.addUse(at, f)
 	t.addCaller(at, f)
@@ -107,6 +113,7 @@ func (s *scopeTail) add(n uint32, k kind, value []byte) {
 type view struct {
 	span     span     // the times of all the tail's records
 	postings []uint32 // the term's records, as distances from the span's first
+	events   []int64  // the records of an event id
 }
 
 func (t *tail) view(s scope, k kind, value string) view {
@@ -114,6 +121,11 @@ func (t *tail) view(s scope, k kind, value string) view {
 	if s, ok := t.scopes[s]; ok {
 		if list := s.postings[k][value]; list != nil {
 			v.postings = *list
+		}
+	}
+	if k == eventID {
+		for _, n := range t.events[eventKey([]byte(value))] {
+			v.events = append(v.events, t.first+int64(n))
 		}
 	}
 	return v

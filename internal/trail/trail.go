@@ -2,11 +2,12 @@
 // neighbours, files.go, digests.go, status.go), and the event history: the management events of the last 90 days, which LookupEvents finds by who,
 // what and when. The rest of this page is about the history.
 //
-// The history copies nothing. It is an index over the journal, of two parts:
+// The history copies nothing. It is an index over the journal, of three parts:
 //
 //   - The postings: for each term, such as "EventName is Encrypt" in one account and region, the indexes of the
 //     journal's records that it is true of (postings.go).
 //   - The timeline: the time of each record (timeline.go).
+//   - The ids of events that were brought in from elsewhere (eventindex.go).
 //
 // A follower of the journal reads each record once (follow.go, facts.go) and keeps what the index needs of it in
 // memory, in the tail (tail.go). When the tail is long enough it is folded into the database, a few bytes a record. The
@@ -75,6 +76,10 @@ type Trail struct {
 	foldAt   int
 	patience time.Duration
 
+	walkPatience int
+
+	filters filters
+
 	mu   sync.RWMutex
 	tail *tail // replaced by the follower when it has been folded
 
@@ -132,11 +137,27 @@ var migrations = []string{
 		time   BIGINT NOT NULL,
 		source TEXT   NOT NULL,
 		region TEXT   NOT NULL)`,
+	// The ids of events that do not tell their time: see eventindex.go. A block has events from the key first on.
+	`CREATE TABLE history_event_run (
+		id     BIGINT NOT NULL PRIMARY KEY,
+		level  BIGINT NOT NULL,
+		filter BYTEA  NOT NULL)`,
+	`CREATE TABLE history_event_block (
+		run   BIGINT NOT NULL,
+		first BIGINT NOT NULL,
+		data  BYTEA  NOT NULL,
+		PRIMARY KEY (run, first))`,
+	`CREATE TABLE history_event_next (
+		one BIGINT NOT NULL PRIMARY KEY,
+		run BIGINT NOT NULL)`,
+	`INSERT INTO history_event_next (one, run) VALUES (1, 0)`,
+	// By which the newest are found when records are not in the order of their times.
+	`CREATE INDEX history_span_high ON history_span (high)`,
 }
 
 // New prepares the history in the database. It follows the journal once Run runs.
 func New(ctx context.Context, config Config) (*Trail, error) {
-	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience,
+	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience, walkPatience: walkPatience,
 		main: config.Main, watch: config.Watch, putLogs: config.PutLogs,
 		buckets: config.Buckets, secrets: config.Secrets, within: config.Within, publish: config.Publish, hasTopic: config.HasTopic, log: config.Log}
 	if t.within <= 0 {

@@ -24,7 +24,8 @@ type LogEvent struct {
 }
 
 // RunTrails delivers records to the log groups of trails until ctx is done, and notes which file each is to be in: each event once to each trail
-// that was logging in its account and region and took such events when it happened, in the stream ACCOUNT_CloudTrail_REGION of the trail's group. Records
+// that was logging in its account and region and took such events when it happened, or when it was imported, in the stream ACCOUNT_CloudTrail_REGION of
+// the trail's group. What is imported is in no file: AWS's own files have it. Records
 // of more than 256 KB go to files only, as do those that the group refuses, which GetTrailStatus tells. It is called once, and
 // only when the trails are configured.
 func (t *Trail) RunTrails(ctx context.Context) error {
@@ -96,7 +97,7 @@ func (t *Trail) parcels(r *vigil.OutlineReader, entries []journal.Entry) (all []
 		}
 		folder := f.folder()
 		for _, one := range trails[string(f.Account)] {
-			if !one.takes(e.Time.UnixMilli(), &f) {
+			if !one.takes(there(e).UnixMilli(), &f) {
 				continue
 			}
 			// Most records are of the home region, whose name need not be copied.
@@ -113,7 +114,9 @@ func (t *Trail) parcels(r *vigil.OutlineReader, entries []journal.Entry) (all []
 			if one.groupARN != "" && len(e.Data) <= maxDelivered {
 				p.events = append(p.events, LogEvent{e.Time, e.Data})
 			}
-			p.files = append(p.files, filed{e.Seq, e.Time.UnixMilli(), f.Second, int64(len(e.Data))})
+			if e.Imported.IsZero() {
+				p.files = append(p.files, filed{e.Seq, e.Time.UnixMilli(), f.Second, int64(len(e.Data))})
+			}
 		}
 	}
 	return all
@@ -121,10 +124,19 @@ func (t *Trail) parcels(r *vigil.OutlineReader, entries []journal.Entry) (all []
 
 // folder is the folder of a bucket that a record's file lies in.
 func (f *facts) folder() string {
-	if string(f.Category) == "Insight" {
+	if string(f.Category) == vigil.CategoryInsight {
 		return vigil.InsightFolder
 	}
 	return vigil.LogFolder
+}
+
+// there is when a record came to be here: when it happened, or when it was imported. A trail's log group gets the records that came while the trail
+// was logging, so that who wants to watch what is imported makes a trail before.
+func there(e journal.Entry) time.Time {
+	if e.Imported.IsZero() {
+		return e.Time
+	}
+	return e.Imported
 }
 
 // delivering are the trails of each account that have logged, those that are deleted included.
