@@ -27,12 +27,12 @@ store, vigil, clock                                 < journal
 journal                                             < notary
 arn, clock, policy, journal, store                  < call
 call, keycrypt, xks, attestation                    < kms
-call                                                < identity, metrics, notify, deliver, alarms, objects
+call                                                < identity, metrics, notify, deliver, alarms, objects, intake
 call, selectors, insights                           < trail
 call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
-front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, objects, notary, keylife < server
+front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, objects, notary, intake, keylife < server
 server                                              < cmd, vigiltest
 `
 
@@ -43,7 +43,7 @@ var packages = map[string]string{
 	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
 	"query": "internal/query", "pattern": "internal/pattern",
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
-	"alarms": "internal/alarms", "objects": "internal/objects", "events": "internal/events",
+	"alarms": "internal/alarms", "objects": "internal/objects", "intake": "internal/intake", "events": "internal/events",
 	"journal": "internal/journal", "notary": "internal/notary", "notarytest": "internal/notary/notarytest", "call": "internal/call", "seal": "internal/seal",
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity",

@@ -18,8 +18,9 @@ import (
 const MaxBody = 1 << 20
 
 // bodyLimits are the operations whose bodies may be larger: AWS's limit for them is of what a batch holds, about 1 MiB, and not
-// of how it is written. A byte of a log event may take six in JSON, and a number of a metric far more than it does compressed.
+// of how it is written. A batch of imported records is Vigil's own. A byte of a log event may take six in JSON, and a number of a metric far more than it does compressed.
 var bodyLimits = map[string]int{
+	"ImportRecords": 8 << 20,
 	"PutEvents":     8 << 20,
 	"PutLogEvents":  8 << 20,
 	"PutMetricData": 8 << 20,

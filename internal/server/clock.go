@@ -81,7 +81,7 @@ const vigilEventSource = "vigil"
 func (s *Server) vigilService() call.Service {
 	return call.Service{
 		Name: "vigil", EventSource: vigilEventSource, InternalError: "InternalFailure",
-		Operations: slices.Concat(s.identity.Vigil(), s.outbox.Operations(), []call.Operation{
+		Operations: slices.Concat(s.identity.Vigil(), s.outbox.Operations(), s.intake.Operations(), []call.Operation{
 			call.Op("AdvanceClock", s.advanceClock), call.Read("ProveEvent", s.proveEvent), call.Read("GetKeyTimeline", s.getKeyTimeline),
 		}),
 	}

@@ -27,6 +27,7 @@ import (
 	"vigil/internal/front"
 	"vigil/internal/front/httpd"
 	"vigil/internal/identity"
+	"vigil/internal/intake"
 	"vigil/internal/journal"
 	"vigil/internal/kms"
 	"vigil/internal/kms/attestation"
@@ -109,6 +110,7 @@ type Server struct {
 	alarms   *alarms.Alarms
 	events   *events.Events
 	objects  *objects.Objects
+	intake   *intake.Intake
 	door     *front.Door
 	http     *httpd.Server
 	listener net.Listener
@@ -287,6 +289,11 @@ func (s *Server) openServices(ctx context.Context) error {
 		return err
 	}
 	if err := s.openTrails(ctx, root); err != nil {
+		return err
+	}
+	if s.intake, err = intake.New(ctx, intake.Config{
+		DB: s.main, Clock: s.clock, Journal: s.journal, Allow: s.identity.AllowOperator, Find: s.trail.FindEvents,
+	}); err != nil {
 		return err
 	}
 	proxies, err := s.proxies()
