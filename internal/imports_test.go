@@ -24,6 +24,7 @@ sqlite, postgres                                    < storetest
 vigil                                               < selectors, insights
 vigil, arn                                          < keylife
 store, vigil, clock                                 < journal
+vigil                                               < gather
 journal                                             < notary
 arn, clock, policy, journal, store                  < call
 call, keycrypt, xks, attestation                    < kms
@@ -33,7 +34,8 @@ call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
 front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, objects, notary, intake, keylife < server
-server                                              < cmd, vigiltest
+server                                              < vigiltest
+server, gather                                      < cmd
 `
 
 // packages are the folders of the names in the lattice.
@@ -43,7 +45,7 @@ var packages = map[string]string{
 	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
 	"query": "internal/query", "pattern": "internal/pattern",
 	"logs": "internal/logs", "metrics": "internal/metrics", "notify": "internal/notify", "deliver": "internal/deliver",
-	"alarms": "internal/alarms", "objects": "internal/objects", "intake": "internal/intake", "events": "internal/events",
+	"alarms": "internal/alarms", "objects": "internal/objects", "intake": "internal/intake", "gather": "internal/gather", "events": "internal/events",
 	"journal": "internal/journal", "notary": "internal/notary", "notarytest": "internal/notary/notarytest", "call": "internal/call", "seal": "internal/seal",
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity",

@@ -47,23 +47,28 @@ func accountAdd(ctx context.Context, c *cli, args []string) error {
 		return err
 	}
 	account := words[0]
-	var made struct{ AccountId, AccessKeyId, SecretAccessKey string }
-	err = operate(ctx, *data, *database, "CreateAccount", map[string]any{"AccountId": account}, &made)
-	if err != nil {
-		return err
-	}
-	if err := server.AddProfile(*data, account, made.AccessKeyId, made.SecretAccessKey); err != nil {
-		return err
-	}
-	profile, err := server.ReadProfile(*data, "default")
-	if err != nil {
-		return err
-	}
-	if err := server.WriteConfig(*data, profile.ClientConfig); err != nil {
+	if err := addAccount(ctx, *data, *database, account); err != nil {
 		return err
 	}
 	fmt.Fprintf(c.stdout, "Added account %s. Its root access key is profile %s:  aws --profile %s sts get-caller-identity\n", account, account, account)
 	return nil
+}
+
+// addAccount makes an account and its profile.
+func addAccount(ctx context.Context, data, database, account string) error {
+	var made struct{ AccountId, AccessKeyId, SecretAccessKey string }
+	err := operate(ctx, data, database, "CreateAccount", map[string]any{"AccountId": account}, &made)
+	if err != nil {
+		return err
+	}
+	if err := server.AddProfile(data, account, made.AccessKeyId, made.SecretAccessKey); err != nil {
+		return err
+	}
+	profile, err := server.ReadProfile(data, "default")
+	if err != nil {
+		return err
+	}
+	return server.WriteConfig(data, profile.ClientConfig)
 }
 
 // clockAdvance moves the clock of a running server.

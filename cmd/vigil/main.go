@@ -31,6 +31,7 @@ var commands = []command{
 	{"clock advance", "DURATION [--data DIR]", "move the clock of a server that runs with --test-clock (8d, 36h, 90s)", clockAdvance},
 	{"trail", "[--key ID] [--follow] [--last N] [--data DIR]", "print what happened, or the life of one key, as lines", trailLines},
 	{"key timeline", "KEY [--json] [--days N] [--region R] [--profile P] [--data DIR]", "print the life of a key, and whether it is safe to delete it", keyTimeline},
+	{"import", "DIR|FILE|s3://BUCKET/PREFIX [--follow] [--public-keys FILE] [--data DIR]", "bring in CloudTrail records that were made elsewhere", importRecords},
 	{"prove", "EVENT_ID [--out FILE] [--data DIR]", "write the proof that an event is in the log, as a file", prove},
 	{"verify", "FILE|DIR|s3://BUCKET/PREFIX [--log-key KEY] [--checkpoint FILE] [--public-keys FILE]", "check a proof file, the whole database of a data directory, or a trail's files in a bucket or a folder", verify},
 	{"bench", "[--op Encrypt] [--clients 64] [--duration 10s] [--data DIR]", "load the running server and compare it with a bare HTTP echo", bench},

@@ -56,6 +56,7 @@ func trailLines(ctx context.Context, c *cli, args []string) (err error) {
 		if err != nil {
 			return err
 		}
+		t.start = time.Unix(0, 0) // a life is longer than the 90 days that are looked through otherwise
 		t.attributes = []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyResourceName, AttributeValue: &arn}}
 		if !given(fs, "last") {
 			*last = 0
@@ -92,6 +93,7 @@ func trailLines(ctx context.Context, c *cli, args []string) (err error) {
 type trailReader struct {
 	client     *cloudtrail.Client
 	attributes []types.LookupAttribute
+	start      time.Time            // how far back the first look-up goes; zero is 90 days
 	begun      time.Time            // of the newest event that the first look-up found
 	newestAt   time.Time            // of the newest event seen
 	seen       map[string]time.Time // the ids and times of the events that a look-up may find again
@@ -144,6 +146,9 @@ func (t *trailReader) keyARN(ctx context.Context, p server.Profile, key string) 
 // newest returns the newest events that it has not returned before and that are not its own, at most n unless n is 0, oldest first.
 func (t *trailReader) newest(ctx context.Context, n int) ([]types.Event, error) {
 	in := &cloudtrail.LookupEventsInput{LookupAttributes: t.attributes}
+	if !t.start.IsZero() {
+		in.StartTime = &t.start
+	}
 	if from := t.newestAt.Add(-overlap); !t.begun.IsZero() {
 		if from.Before(t.begun) {
 			from = t.begun

@@ -47,8 +47,17 @@ func (p Place) String() string {
 
 // Taker is told what is found. The data are JSON objects without line ends, and are its own.
 type Taker struct {
+	// Begin is told what the source is before its first record, and may be nil. An error ends the reading.
+	Begin  func(Contents) error
 	Record func(data []byte, at Place) error // an error ends the reading
 	Fault  func(at Place, err error)         // something that is no record, behind which the reading goes on
+}
+
+func (t Taker) begin(c Contents) error {
+	if t.Begin == nil {
+		return nil
+	}
+	return t.Begin(c)
 }
 
 // MaxFile is the most that a file may hold, uncompressed, that is read as a whole: CloudTrail's own are 50 MB at most compressed.
@@ -87,6 +96,9 @@ func Read(name string, r io.Reader, t Taker) (Contents, error) {
 	case begin[0] == '[':
 		return readWhole(in, t, readArray)
 	case begin[0] != '{':
+		if err := t.begin(Contents{}); err != nil {
+			return Contents{}, err
+		}
 		return Contents{}, readRows(in, t)
 	}
 	switch member := firstMember(begin); {
@@ -102,6 +114,9 @@ func Read(name string, r io.Reader, t Taker) (Contents, error) {
 			return Contents{}, err
 		}
 		return Contents{Digest: data}, nil
+	}
+	if err := t.begin(Contents{}); err != nil {
+		return Contents{}, err
 	}
 	return Contents{}, readValues(in, t)
 }
@@ -120,7 +135,7 @@ func firstMember(head []byte) string {
 }
 
 func isDigest(name, firstMember string) bool {
-	return firstMember == "awsAccountId" || strings.Contains(name, "_CloudTrail-Digest_")
+	return firstMember == "awsAccountId" || IsDigest(name)
 }
 
 func readAll(r io.Reader) ([]byte, error) {
@@ -140,13 +155,17 @@ func readWhole(r io.Reader, t Taker, read func(*whole) error) (Contents, error) 
 	if err != nil {
 		return Contents{}, err
 	}
-	w := whole{data: bytes.TrimPrefix(data, []byte("\ufeff"))}
+	w := whole{data: bytes.TrimPrefix(data, []byte("\ufeff")), sum: sha256.Sum256(data)}
 	w.Decoder = jsontext.NewDecoder(bytes.NewReader(w.data), jsontext.AllowDuplicateNames(true))
 	if err := read(&w); err != nil {
 		return Contents{}, w.explain(err)
 	}
 	if _, err := w.ReadToken(); err != io.EOF {
 		return Contents{}, fmt.Errorf("byte %d: something follows the records", w.InputOffset())
+	}
+	contents := Contents{Hash: w.hash()}
+	if err := t.begin(contents); err != nil {
+		return contents, err
 	}
 	for n, one := range w.records {
 		at := Place{Record: n + 1}
@@ -158,13 +177,14 @@ func readWhole(r io.Reader, t Taker, read func(*whole) error) (Contents, error) 
 			return Contents{}, err
 		}
 	}
-	return Contents{Hash: w.hash()}, nil
+	return contents, nil
 }
 
 // whole is a JSON value that is read, and the records that were found in it.
 type whole struct {
 	*jsontext.Decoder
 	data    []byte
+	sum     [sha256.Size]byte
 	logFile bool
 	records []oneOf
 }
@@ -179,8 +199,7 @@ func (w *whole) hash() string {
 	if !w.logFile {
 		return ""
 	}
-	sum := sha256.Sum256(w.data)
-	return hex.EncodeToString(sum[:])
+	return hex.EncodeToString(w.sum[:])
 }
 
 // explain says where the reading ended.

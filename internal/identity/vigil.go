@@ -60,3 +60,6 @@ func (id *Identity) AllowOperator(c *call.Call) error {
 		"User: %s is not authorized to perform: %s on resource: * because no identity-based policy allows the %s action",
 		c.Principal.ARN, action, action)
 }
+
+// HasAccount says whether there is an account.
+func (id *Identity) HasAccount(account string) bool { return id.known.hasAccount(account) }

@@ -34,6 +34,8 @@ type Config struct {
 	Allow func(c *call.Call) error
 	// Find says, for each event id, where the journal has records that may be of that event. It knows all that was appended before it was called.
 	Find func(ctx context.Context, ids []string) ([][]int64, error)
+	// HasAccount says whether the server has an account, so that somebody can read its history.
+	HasAccount func(account string) bool
 }
 
 // Intake takes records in. Its methods may be used by many goroutines.
@@ -43,6 +45,7 @@ type Intake struct {
 	journal *journal.Journal
 	allow   func(c *call.Call) error
 	find    func(ctx context.Context, ids []string) ([][]int64, error)
+	has     func(account string) bool
 
 	mu     sync.Mutex
 	taken  int64             // how many batches were committed in this process's life
@@ -75,14 +78,16 @@ func New(ctx context.Context, config Config) (*Intake, error) {
 	if err := config.DB.Migrate(ctx, "intake", migrations...); err != nil {
 		return nil, fmt.Errorf("intake: %w", err)
 	}
-	return &Intake{db: config.DB, clock: config.Clock, journal: config.Journal, allow: config.Allow, find: config.Find}, nil
+	return &Intake{db: config.DB, clock: config.Clock, journal: config.Journal, allow: config.Allow, find: config.Find, has: config.HasAccount}, nil
 }
 
 // Operations are those of Vigil's own API that import.
 func (i *Intake) Operations() []call.Operation {
 	known := call.Read("ListKnownSources", i.listKnownSources)
 	known.Data = true // it tells names only, and is asked over and over
-	return []call.Operation{call.Op("ImportRecords", i.importRecords), known}
+	accounts := call.Read("ListUnknownAccounts", i.listUnknownAccounts)
+	accounts.Data = true
+	return []call.Operation{call.Op("ImportRecords", i.importRecords), known, accounts}
 }
 
 // Source is something that records were read from.
@@ -222,7 +227,7 @@ func readBatch(pages [][]byte) (*batch, error) {
 			if size += len(r.Data); size > maxBatchSize || len(b.records) == maxBatch {
 				return nil, errors.New("the batch is too large")
 			}
-			if err := Check(&reader, &o, r.Data); err != nil {
+			if err := check(&reader, &o, r.Data); err != nil {
 				return nil, fmt.Errorf("record %d of page %d: %w", n, p, err)
 			}
 			if r.Time.UnixMilli() != o.Second*1000 {

@@ -13,16 +13,22 @@ import (
 	"vigil"
 )
 
-// Check says what is wrong with a record that is to be imported, whose outline it reads into o. It returns nil for a JSON object of at most 1 MiB without
+// check says what is wrong with a record that is to be imported, whose outline it reads into o. It returns nil for a JSON object of at most 1 MiB without
 // line ends, with an eventTime, an eventID and the account that it is of.
-func Check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
+func check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
 	switch {
-	case len(data) > maxRecordSize:
-		return fmt.Errorf("a record of %d bytes is too long", len(data))
 	case len(data) == 0 || data[0] != '{' || bytes.ContainsAny(data, "\r\n"):
 		return errors.New("a record must be a JSON object on a line of its own")
 	case !jsontext.Value(data).IsValid():
 		return errors.New("not valid JSON")
+	}
+	return Check(r, o, data)
+}
+
+// Check says what is wrong with a record that is valid JSON on one line, as ImportRecords judges it, and reads its outline into o.
+func Check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
+	if len(data) > maxRecordSize {
+		return fmt.Errorf("a record of %d bytes is too long", len(data))
 	}
 	if err := r.Read(data, o); err != nil {
 		return errors.New("not a CloudTrail record: it has no eventTime, or members of other types")

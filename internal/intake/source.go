@@ -59,3 +59,27 @@ func (i *Intake) listKnownSources(ctx context.Context, c *call.Call, in *ListKno
 	})
 	return out, err
 }
+
+// ListUnknownAccountsInput asks about up to 1,000 accounts.
+type ListUnknownAccountsInput struct {
+	AccountIds []string
+}
+
+// ListUnknownAccountsOutput has those that the server has not.
+type ListUnknownAccountsOutput struct {
+	AccountIds []string
+}
+
+// listUnknownAccounts says which accounts have to be made before anybody can read their history.
+func (i *Intake) listUnknownAccounts(_ context.Context, c *call.Call, in *ListUnknownAccountsInput) (*ListUnknownAccountsOutput, error) {
+	if err := i.allow(c); err != nil {
+		return nil, err
+	}
+	out := &ListUnknownAccountsOutput{AccountIds: []string{}}
+	for _, account := range in.AccountIds {
+		if !i.has(account) {
+			out.AccountIds = append(out.AccountIds, account)
+		}
+	}
+	return out, nil
+}

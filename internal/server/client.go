@@ -17,11 +17,16 @@ import (
 
 // Operate calls one of the operator's operations of a running server, as the owner of the profile.
 func Operate(ctx context.Context, p Profile, operation string, in, out any) error {
+	return OperateWith(ctx, &http.Client{Transport: p.Transport()}, p, operation, in, out)
+}
+
+// OperateWith is Operate with a client that is kept, for who calls often.
+func OperateWith(ctx context.Context, client *http.Client, p Profile, operation string, in, out any) error {
 	body, err := json.Marshal(in)
 	if err != nil {
 		return err
 	}
-	return Call(ctx, &http.Client{Transport: p.Transport()}, p, "vigil", "Vigil."+operation, body, out)
+	return Call(ctx, client, p, "vigil", "Vigil."+operation, body, out)
 }
 
 // Call makes a signed call of the JSON protocol and reads its answer into out. The errors of the API are returned as text.

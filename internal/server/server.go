@@ -293,6 +293,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	}
 	if s.intake, err = intake.New(ctx, intake.Config{
 		DB: s.main, Clock: s.clock, Journal: s.journal, Allow: s.identity.AllowOperator, Find: s.trail.FindEvents,
+		HasAccount: s.identity.HasAccount,
 	}); err != nil {
 		return err
 	}
