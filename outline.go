@@ -2,6 +2,7 @@ package vigil
 
 import (
 	"bytes"
+	"encoding/hex"
 	"errors"
 	"time"
 
@@ -11,7 +12,7 @@ import (
 // Outline is what one needs of a record to find it, to count it or to pass it on. Its texts are part of the record's data wherever that has no
 // escapes. A text that the record has not is empty.
 type Outline struct {
-	Second        int64  // eventTime, in seconds since 1970
+	Second        int64  // eventTime, in seconds since 1970, or the @timestamp that Logstash has put in its place
 	Account       []byte // recipientAccountId, or the caller's account before version 1.02, which had no recipient
 	Region        []byte
 	Category      []byte // empty before version 1.07
@@ -43,6 +44,16 @@ func (f *Outline) IsOwners() bool {
 	return len(f.SharedID) > 0 && len(f.Caller) > 0 && !bytes.Equal(f.Caller, f.Account)
 }
 
+// ID is what tells the event from all others: its eventID. A record without one, as old and partner services write them, is told by its bytes, which
+// data are: sha256: and their SHA-256 in hexadecimal.
+func (f *Outline) ID(data []byte) []byte {
+	if len(f.EventID) > 0 {
+		return f.EventID
+	}
+	digest := Digest(data)
+	return hex.AppendEncode([]byte("sha256:"), digest[:])
+}
+
 // OutlineResource is something that the call touched.
 type OutlineResource struct{ Type, ARN []byte }
 
@@ -65,7 +76,7 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 	r.data, r.at = data, 0
 
 	var who outlineIdentity
-	var eventTime []byte
+	var eventTime, timestamp []byte
 	err := r.object(func(name []byte) (err error) {
 		switch string(name) {
 		case "userIdentity":
@@ -74,6 +85,8 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 			f.Resources, err = r.resources(f.Resources)
 		case "eventTime":
 			eventTime, err = r.text()
+		case "@timestamp":
+			timestamp, err = r.text()
 		case "eventSource":
 			f.EventSource, err = r.text()
 		case "eventType":
@@ -115,6 +128,9 @@ func (r *OutlineReader) Read(data []byte, f *Outline) error {
 	})
 	if err != nil {
 		return err
+	}
+	if len(eventTime) == 0 {
+		eventTime = timestamp
 	}
 	var at time.Time
 	if err := at.UnmarshalText(eventTime); err != nil {

@@ -287,14 +287,20 @@ func (p *process) kms() *kms.Client { return kms.NewFromConfig(p.config()) }
 // log is a resource of the log of the server's records.
 func (p *process) log(t *testing.T, resource string) []byte {
 	t.Helper()
-	resp, err := http.Get(p.profile.Endpoint + "/tlog/" + resource)
+	return p.get(t, "/tlog/"+resource)
+}
+
+// get is what the server says to anybody.
+func (p *process) get(t *testing.T, path string) []byte {
+	t.Helper()
+	resp, err := http.Get(p.profile.Endpoint + path)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer resp.Body.Close()
 	body, err := io.ReadAll(resp.Body)
 	if err != nil || resp.StatusCode != http.StatusOK {
-		t.Fatalf("GET /tlog/%s: %s, %v", resource, resp.Status, err)
+		t.Fatalf("GET %s: %s, %v", path, resp.Status, err)
 	}
 	return body
 }

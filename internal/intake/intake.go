@@ -233,7 +233,7 @@ func readBatch(pages [][]byte) (*batch, error) {
 			if r.Time.UnixMilli() != o.Second*1000 {
 				return nil, fmt.Errorf("record %d of page %d: its time in the page is not its eventTime", n, p)
 			}
-			b.records = append(b.records, record{at: r.Time, data: r.Data, id: string(o.EventID), account: string(o.Account), isNew: true})
+			b.records = append(b.records, record{at: r.Time, data: r.Data, id: string(o.ID(r.Data)), account: string(o.Account), isNew: true})
 		}
 		b.ends = append(b.ends, len(b.records))
 	}
@@ -262,7 +262,7 @@ func (i *Intake) dropKnown(ctx context.Context, b *batch) error {
 		differs := false
 		for _, seq := range places[n] {
 			data := have[seq]
-			if reader.Read(data, &o) != nil || string(o.EventID) != r.id || string(o.Account) != r.account {
+			if reader.Read(data, &o) != nil || string(o.ID(data)) != r.id || string(o.Account) != r.account {
 				continue
 			}
 			if sameEvent(data, r.data) {

@@ -14,7 +14,7 @@ import (
 )
 
 // check says what is wrong with a record that is to be imported, whose outline it reads into o. It returns nil for a JSON object of at most 1 MiB without
-// line ends, with an eventTime, an eventID and the account that it is of.
+// line ends, with an eventTime, an eventID or at least an eventSource, and the account that it is of.
 func check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
 	switch {
 	case len(data) == 0 || data[0] != '{' || bytes.ContainsAny(data, "\r\n"):
@@ -34,8 +34,10 @@ func Check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
 		return errors.New("not a CloudTrail record: it has no eventTime, or members of other types")
 	}
 	switch {
-	case len(o.EventID) == 0 || len(o.EventID) > maxEventID:
-		return errors.New("not a CloudTrail record: it has no eventID")
+	case len(o.EventID) > maxEventID:
+		return errors.New("not a CloudTrail record: its eventID is too long")
+	case len(o.EventID) == 0 && len(o.EventSource) == 0:
+		return errors.New("not a CloudTrail record: it has neither eventID nor eventSource")
 	case !isAccount(o.Account):
 		return fmt.Errorf("the record does not say whose it is: recipientAccountId is %.20q", o.Account)
 	}

@@ -249,7 +249,7 @@ func (t *Trail) findEvents(tx store.Tx, keys []int64, found func(eventPlace)) er
 	return nil
 }
 
-// FindEvents says, for each event id, where the journal has records that may be of that event, in whatever account: nearly always they are, as
+// FindEvents says, for each event id, as vigil.Outline.ID gives it, where the journal has records that may be of that event, in whatever account: nearly always they are, as
 // what is compared are hashes, or times that the ids tell. It first waits until the history has followed all that was appended before.
 func (t *Trail) FindEvents(ctx context.Context, ids []string) ([][]int64, error) {
 	if err := t.journal.Wait(ctx, follower); err != nil {

@@ -112,7 +112,7 @@ func (t *Trail) addSome(r *vigil.OutlineReader, entries []journal.Entry) {
 		if e.Time.Unix() != f.Second { // the journal tells the milliseconds, but the event tells the time
 			at = f.Second * 1000
 		}
-		t.tail.add(at, &f, !e.Imported.IsZero())
+		t.tail.add(at, &f, e.Data, !e.Imported.IsZero())
 	}
 }
 

@@ -44,11 +44,11 @@ func (t *tail) addTime(at int64) {
 
 // add adds the next record. at is its time in milliseconds. One that was imported tells nothing of how keys and credentials of this server
 // were used.
-func (t *tail) add(at int64, f *facts, imported bool) {
+func (t *tail) add(at int64, f *facts, data []byte, imported bool) {
 	n := uint32(len(t.times))
 	t.addTime(at)
-	if told, ok := idTime(f.EventID); len(f.EventID) > 0 && (!ok || told != at) {
-		key := eventKey(f.EventID)
+	if told, ok := idTime(f.EventID); !ok || told != at {
+		key := eventKey(f.ID(data))
 		t.events[key] = append(t.events[key], n)
 	}
 	if !f.management() {
