@@ -53,6 +53,10 @@ func scripts(t *testing.T, p testscript.Params, more func(*testscript.Env)) test
 	if err != nil {
 		t.Fatal(err)
 	}
+	records, err := filepath.Abs("testdata/import")
+	if err != nil {
+		t.Fatal(err)
+	}
 	p.Setup = func(e *testscript.Env) error {
 		// The clients are the machine's, with its settings for them out of the way.
 		if root := os.Getenv("PYENV_ROOT"); root != "" {
@@ -63,6 +67,7 @@ func scripts(t *testing.T, p testscript.Params, more func(*testscript.Env)) test
 		e.Setenv("AWS_PAGER", "")
 		e.Setenv("AWS_EC2_METADATA_DISABLED", "true")
 		e.Setenv("DOCUMENTED", documented)
+		e.Setenv("RECORDS", records)
 		if more != nil {
 			more(e)
 		}

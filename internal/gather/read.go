@@ -156,7 +156,7 @@ func readWhole(r io.Reader, t Taker, read func(*whole) error) (Contents, error) 
 		return Contents{}, err
 	}
 	w := whole{data: bytes.TrimPrefix(data, []byte("\ufeff")), sum: sha256.Sum256(data)}
-	w.Decoder = jsontext.NewDecoder(bytes.NewReader(w.data), jsontext.AllowDuplicateNames(true))
+	w.Decoder = jsontext.NewDecoder(bytes.NewReader(w.data))
 	if err := read(&w); err != nil {
 		return Contents{}, w.explain(err)
 	}
@@ -204,7 +204,7 @@ func (w *whole) hash() string {
 
 // explain says where the reading ended.
 func (w *whole) explain(err error) error {
-	if err == io.EOF || err == io.ErrUnexpectedEOF {
+	if err == io.EOF || errors.Is(err, io.ErrUnexpectedEOF) {
 		return fmt.Errorf("byte %d: it ends too early", len(w.data))
 	}
 	var syntax *jsontext.SyntacticError
@@ -282,14 +282,18 @@ func oneOfObject(data []byte) oneOf {
 	if len(data) == 0 || data[0] != '{' {
 		return oneOf{fault: fmt.Errorf("a record must be an object, and not %.20s", data)}
 	}
-	if bytes.ContainsAny(data, "\r\n") {
+	if hasLineEnd(data) {
 		value := jsontext.Value(bytes.Clone(data))
-		if err := value.Compact(jsontext.AllowDuplicateNames(true)); err != nil {
+		if err := value.Compact(); err != nil {
 			return oneOf{fault: err}
 		}
 		data = value
 	}
 	return oneOf{data: data}
+}
+
+func hasLineEnd(data []byte) bool {
+	return bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0
 }
 
 // text takes the next value, a string, as a record written as JSON.
@@ -421,7 +425,7 @@ func readLine(in *bufio.Reader, dst []byte) ([]byte, error) {
 
 // readStream reads JSON values that follow each other.
 func readStream(r io.Reader, t Taker) error {
-	d := jsontext.NewDecoder(r, jsontext.AllowDuplicateNames(true))
+	d := jsontext.NewDecoder(r)
 	for n := 1; ; n++ {
 		value, err := d.ReadValue()
 		if err == io.EOF {
@@ -429,7 +433,7 @@ func readStream(r io.Reader, t Taker) error {
 		}
 		if err != nil {
 			w := whole{data: make([]byte, 0)}
-			if err == io.ErrUnexpectedEOF {
+			if errors.Is(err, io.ErrUnexpectedEOF) {
 				return fmt.Errorf("record %d: it ends too early", n)
 			}
 			return fmt.Errorf("record %d: %w", n, w.explain(err))

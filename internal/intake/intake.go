@@ -9,7 +9,6 @@
 package intake
 
 import (
-	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -324,28 +323,45 @@ func (b *batch) pages(now time.Time) (pages []journal.Page, err error) {
 	for p, end := range b.ends {
 		records := b.records[from:end]
 		from = end
-		var w vigil.PageWriter
-		w.Imported = now
-		for n := range records {
-			if records[n].isNew {
-				w.Add(records[n].at, records[n].data)
-			}
+		page, err := pageOf(b.given[p], records, now)
+		if err != nil {
+			return nil, err
 		}
-		if w.Len() == 0 {
-			continue
+		if page.Count > 0 {
+			pages = append(pages, page)
 		}
-		first, last := w.Times()
-		page := journal.Page{Count: w.Len(), First: first, Last: last}
-		if w.Len() == len(records) {
-			if page.Body, err = vigil.ImportedPage(b.given[p], now); err != nil {
-				return nil, err
-			}
-		} else {
-			page.Body = bytes.Clone(w.Encode())
-		}
-		pages = append(pages, page)
 	}
 	return pages, nil
+}
+
+func pageOf(given []byte, records []record, now time.Time) (page journal.Page, err error) {
+	for n := range records {
+		r := &records[n]
+		if !r.isNew {
+			continue
+		}
+		at := r.at.UnixMilli()
+		if page.Count == 0 {
+			page.First, page.Last = at, at
+		}
+		page.First, page.Last = min(page.First, at), max(page.Last, at)
+		page.Count++
+	}
+	switch page.Count {
+	case 0:
+		return page, nil
+	case len(records):
+		page.Body, err = vigil.ImportedPage(given, now)
+		return page, err
+	}
+	w := vigil.PageWriter{Imported: now}
+	for n := range records {
+		if r := &records[n]; r.isNew {
+			w.Add(r.at, r.data)
+		}
+	}
+	page.Body = w.Encode()
+	return page, nil
 }
 
 func (b *batch) output() *ImportRecordsOutput {

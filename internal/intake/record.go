@@ -17,7 +17,7 @@ import (
 // line ends, with an eventTime, an eventID or at least an eventSource, and the account that it is of.
 func check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
 	switch {
-	case len(data) == 0 || data[0] != '{' || bytes.ContainsAny(data, "\r\n"):
+	case len(data) == 0 || data[0] != '{' || bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0:
 		return errors.New("a record must be a JSON object on a line of its own")
 	case !jsontext.Value(data).IsValid():
 		return errors.New("not valid JSON")
