@@ -46,9 +46,10 @@ type Intake struct {
 	find    func(ctx context.Context, ids []string) ([][]int64, error)
 	has     func(account string) bool
 
-	mu     sync.Mutex
-	taken  int64             // how many batches were committed in this process's life
-	recent []map[string]bool // the ids of the last of them, oldest first
+	mu        sync.Mutex
+	effected  int64             // how many batches had their effect in this process's life, durable or not yet
+	committed int64             // the last of them that is durable, counted from 1
+	recent    []map[string]bool // the ids of the last that had their effect, oldest first
 }
 
 // keptBatches is how many batches may be committed while another is looked at.
@@ -128,7 +129,7 @@ func (i *Intake) importRecords(ctx context.Context, c *call.Call, in *ImportReco
 		return nil, call.Errorf("ValidationException", "%s", err)
 	}
 	i.mu.Lock()
-	seen := i.taken
+	seen := i.committed
 	i.mu.Unlock()
 	if err := i.dropKnown(ctx, b); err != nil {
 		return nil, err
@@ -147,17 +148,17 @@ func (i *Intake) importRecords(ctx context.Context, c *call.Call, in *ImportReco
 		if err := putSources(tx, in.Done, i.clock.Now()); err != nil {
 			return err
 		}
-		tx.OnCommit(func() { i.note(b) })
+		i.note(tx, b)
 		return nil
 	})
 	return b.output(), nil
 }
 
-// overtaken says whether a batch that was committed since seen has one of b's events.
+// overtaken says whether a batch after the one counted seen has one of b's events. It, and note, are for effects, which run one after the other.
 func (i *Intake) overtaken(seen int64, b *batch) bool {
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	since := int(i.taken - seen)
+	since := int(i.effected - seen)
 	if since > len(i.recent) {
 		return true // who knows
 	}
@@ -171,8 +172,9 @@ func (i *Intake) overtaken(seen int64, b *batch) bool {
 	return false
 }
 
-// note remembers a batch that was committed.
-func (i *Intake) note(b *batch) {
+// note remembers a batch that has its effect: the next effect may be in the same transaction. Should that not become durable, batches with the
+// same events are refused once for nothing.
+func (i *Intake) note(tx store.Tx, b *batch) {
 	ids := make(map[string]bool, len(b.records))
 	for n := range b.records {
 		if r := &b.records[n]; r.isNew {
@@ -181,7 +183,13 @@ func (i *Intake) note(b *batch) {
 	}
 	i.mu.Lock()
 	defer i.mu.Unlock()
-	i.taken++
+	i.effected++
+	n := i.effected
+	tx.OnCommit(func() {
+		i.mu.Lock()
+		i.committed = n
+		i.mu.Unlock()
+	})
 	i.recent = append(i.recent, ids)
 	if len(i.recent) > keptBatches {
 		i.recent = i.recent[1:]
