@@ -26,7 +26,8 @@ func (e *Events) Follow(ctx context.Context) error {
 	if e.config.Journal == nil {
 		return errors.New("events: Follow needs a Journal")
 	}
-	return e.config.Journal.Follow(ctx, journal.Follower{Name: Follower, DB: e.watch, Apply: e.follow})
+	return e.config.Journal.Follow(ctx, journal.Follower{Name: Follower, DB: e.watch, Apply: e.follow,
+		Idle: func() bool { return !e.known.any() }})
 }
 
 func (e *Events) follow(tx store.Tx, entries []journal.Entry) error {

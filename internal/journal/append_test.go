@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -66,5 +67,45 @@ func TestAppend(t *testing.T) {
 	}
 	if err := h.j.Check(context.Background()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A follower that has nothing to do passes over what is there, and gets what comes when it has.
+func TestIdleFollower(t *testing.T) {
+	h := open(t, t.TempDir())
+	var idle atomic.Bool
+	idle.Store(true)
+	var got []string
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		ended <- h.j.Follow(ctx, journal.Follower{Name: "idler", DB: h.db, Idle: idle.Load, Apply: func(_ store.Tx, entries []journal.Entry) error {
+			for _, e := range entries {
+				got = append(got, string(e.Data))
+			}
+			return nil
+		}})
+	}()
+	for n := range 20 {
+		if err := h.do(fmt.Sprint("idle ", n), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := h.j.Wait(ctx, "idler"); err != nil {
+		t.Fatal(err)
+	}
+	idle.Store(false)
+	if err := h.do("busy", nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.j.Wait(ctx, "idler"); err != nil {
+		t.Fatal(err)
+	}
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if fmt.Sprint(got) != "[busy]" {
+		t.Errorf("it was given %q", got)
 	}
 }

@@ -16,6 +16,9 @@ type Follower struct {
 	// DB holds the cursor and what the follower makes. A follower with heavy data has a database of its own, so that following
 	// never stalls committing.
 	DB store.DB
+	// Idle, if it is not nil, says that at this moment nothing has to be done for any entry, and will not have to be for those that are appended already. The
+	// follower then passes over what is sequenced, without reading it.
+	Idle func() bool
 	// Prepare, if it is not nil, is given the entries before the transaction, for work that others need not wait for.
 	Prepare func(entries []Entry) error
 	// Apply is given entries in order. Its changes are committed with the cursor behind them, or else not at all, and it is
@@ -113,6 +116,10 @@ func cursor(ctx context.Context, f Follower) (next int64, err error) {
 
 // followSome lets f follow a number of pages from next on, and returns where it is then.
 func (j *Journal) followSome(ctx context.Context, f Follower, next int64) (int64, error) {
+	if sequenced := j.Sequenced(); f.Idle != nil && f.Idle() { // in this order: what it says is of all that was appended before
+		f.Apply = func(store.Tx, []Entry) error { return nil }
+		return j.moveTo(ctx, f, next, sequenced, nil)
+	}
 	entries, err := j.entriesFrom(ctx, next)
 	if err != nil || len(entries) == 0 {
 		return next, err
@@ -123,7 +130,12 @@ func (j *Journal) followSome(ctx context.Context, f Follower, next int64) (int64
 			return next, err
 		}
 	}
-	err = f.DB.Update(ctx, func(tx store.Tx) error {
+	return j.moveTo(ctx, f, next, moved, entries)
+}
+
+// moveTo lets f follow entries, from next on, and moves its cursor behind them.
+func (j *Journal) moveTo(ctx context.Context, f Follower, next, moved int64, entries []Entry) (int64, error) {
+	err := f.DB.Update(ctx, func(tx store.Tx) error {
 		if err := f.Apply(tx, entries); err != nil {
 			return err
 		}

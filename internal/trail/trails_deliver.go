@@ -35,7 +35,7 @@ func (t *Trail) RunTrails(ctx context.Context) error {
 	var r vigil.OutlineReader
 	return t.journal.Follow(ctx, journal.Follower{Name: trailsFollower, DB: t.watch, Apply: func(tx store.Tx, entries []journal.Entry) error {
 		return t.deliver(tx, &r, entries)
-	}})
+	}, Idle: func() bool { return len(t.delivering()) == 0 }})
 }
 
 // parcel is what a trail gets of the events of a region in one transaction.
