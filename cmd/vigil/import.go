@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"time"
 
@@ -35,6 +36,7 @@ func importRecords(ctx context.Context, c *cli, args []string) error {
 	if server.ServingProcess(*data) == 0 {
 		return fmt.Errorf("no server runs on %s: start one with `vigil serve --data %s`", *data, *data)
 	}
+	debug.SetGCPercent(400) // what is read is passed on and let go: memory that is used once more costs less than to look for it
 	i := &importer{
 		cli: c, data: *data, profile: profile, client: &http.Client{Transport: profile.Transport()}, follow: *follow,
 		accounts: map[string]bool{}, tried: map[string]string{}, digested: map[string]string{}, told: map[string]bool{},
