@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"vigil"
 	"vigil/internal/call"
 	"vigil/internal/notary"
 	"vigil/internal/seal"
@@ -52,12 +53,36 @@ type ProveEventOutput struct {
 	Proof *string // a proof file: docs/formats/tlog.md
 }
 
+// prove makes the proof of an event, which the event history finds, or else the notary's walk through all records.
+func (s *Server) prove(ctx context.Context, eventID string) (*vigil.Proof, error) {
+	places, err := s.trail.FindEvents(ctx, []string{eventID})
+	if err != nil {
+		return nil, err
+	}
+	entries, err := s.journal.Get(ctx, places[0])
+	if err != nil {
+		return nil, err
+	}
+	var r vigil.OutlineReader
+	var o vigil.Outline
+	for _, e := range entries {
+		if s.notary.Err() != nil || r.Read(e.Data, &o) != nil || string(o.ID(e.Data)) != eventID {
+			continue
+		}
+		if err := s.journal.Wait(ctx, notary.Follower); err != nil {
+			return nil, err
+		}
+		return s.notary.Prove(ctx, e)
+	}
+	return s.notary.ProveEvent(ctx, eventID)
+}
+
 // proveEvent is the operation behind `vigil prove`. A proof has the whole record, of whichever account, so it is for the operator.
 func (s *Server) proveEvent(ctx context.Context, c *call.Call, in *ProveEventInput) (*ProveEventOutput, error) {
 	if err := s.identity.AllowOperator(c); err != nil {
 		return nil, err
 	}
-	proof, err := s.notary.ProveEvent(ctx, *in.EventId)
+	proof, err := s.prove(ctx, *in.EventId)
 	switch {
 	case errors.Is(err, notary.ErrNoEvent):
 		return nil, call.Errorf("EventNotFoundException", "There is no event with the id %s.", *in.EventId)
