@@ -13,8 +13,8 @@ import (
 // A batch has this much of records, before compression, in pages of which each is small enough to be read for one record.
 const (
 	batchSize    = 4 << 20
-	pageSize     = 128 << 10
-	pageRecords  = 256
+	pageSize     = 32 << 10
+	pageRecords  = 64
 	batchSources = 400
 )
 
