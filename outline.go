@@ -379,3 +379,28 @@ func (r *OutlineReader) literal() {
 		}
 	}
 }
+
+// Members gives the members of data, which must be a JSON object, in order: their names, and their values as they are written. It ends
+// early when yield says no, and then says nothing of the rest. What it gives refers to data.
+func (r *OutlineReader) Members(data []byte, yield func(name, value []byte) bool) error {
+	r.data, r.at = data, 0
+	if r.next() != '{' {
+		return ErrNotRecord
+	}
+	for r.at++; r.next() != '}'; r.comma() {
+		name, err := r.text()
+		if err != nil || r.next() != ':' {
+			return ErrNotRecord
+		}
+		r.at++
+		r.next()
+		begin := r.at
+		if err := r.skip(); err != nil {
+			return err
+		}
+		if !yield(name, data[begin:r.at]) {
+			return nil
+		}
+	}
+	return nil
+}
