@@ -15,7 +15,7 @@ import (
 //   - server is the wiring that cmd/vigil and vigiltest share, so that a test runs what an operator runs.
 const lattice = `
 NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
-NONE                                                < wire, query, pattern, httpd, attestation, attestationtest, notarytest
+NONE                                                < wire, query, pattern, presto, httpd, attestation, attestationtest, notarytest
 arn                                                 < policy
 sigv4                                               < xks
 sigv4, xks                                          < xkstest
@@ -30,10 +30,11 @@ arn, clock, policy, journal, store                  < call
 call, keycrypt, xks, attestation                    < kms
 call                                                < identity, metrics, notify, deliver, alarms, objects, intake
 call, selectors, insights                           < trail
+call, selectors, presto                             < lake
 call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
-front, httpd, kms, identity, trail, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, objects, notary, intake, keylife < server
+front, httpd, kms, identity, trail, lake, seal, sqlite, postgres, logs, metrics, notify, deliver, alarms, events, objects, notary, intake, keylife < server
 server                                              < vigiltest
 server, gather                                      < cmd
 `
@@ -50,8 +51,8 @@ var packages = map[string]string{
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity",
 	"trail": "internal/trail", "selectors": "internal/trail/selectors", "insights": "internal/trail/insights",
-	"keylife": "internal/keylife",
-	"server":  "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
+	"lake": "internal/lake", "presto": "internal/lake/presto", "keylife": "internal/keylife",
+	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
 }
 
 func TestImports(t *testing.T) {

@@ -10,7 +10,9 @@ var columns = schema()
 
 func schema() presto.Schema {
 	text, truth, at, attributes := presto.Of(presto.Varchar), presto.Of(presto.Boolean), presto.Of(presto.Timestamp), presto.MapOf(presto.Of(presto.Varchar))
-	field := func(name, member string, t presto.Type) presto.Field { return presto.Field{Name: name, Member: member, Type: t} }
+	field := func(name, member string, t presto.Type) presto.Field {
+		return presto.Field{Name: name, Member: member, Type: t}
+	}
 	issuer := presto.RowOf(field("type", "type", text), field("principalid", "principalId", text), field("arn", "arn", text), field("accountid", "accountId", text), field("username", "userName", text))
 	session := presto.RowOf(
 		field("attributes", "attributes", presto.RowOf(field("creationdate", "creationDate", at), field("mfaauthenticated", "mfaAuthenticated", text))),

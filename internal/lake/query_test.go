@@ -135,10 +135,10 @@ func newLab(t testing.TB) *lab {
 	if err := j.WaitSequenced(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	all := func([]byte, *vigil.Outline) bool { return true }
-	bobs := func(_ []byte, f *vigil.Outline) bool { return string(f.Username) == "bob" }
-	see := func(matches func([]byte, *vigil.Outline) bool) *view {
-		return &view{account: "111122223333", from: math.MinInt64, end: j.Sequenced(), periods: []period{{0, 0}}, matches: matches}
+	all := func(*vigil.Outline) bool { return true }
+	bobs := func(f *vigil.Outline) bool { return string(f.Username) == "bob" }
+	see := func(takes func(*vigil.Outline) bool) *view {
+		return &view{account: "111122223333", from: math.MinInt64, end: j.Sequenced(), periods: []period{{0, 0}}, takes: takes}
 	}
 	return &lab{j, map[string]*view{storeA: see(all), storeB: see(bobs)}}
 }

@@ -15,7 +15,7 @@ type view struct {
 	from    int64  // of eventTime, by the retention; milliseconds since 1970
 	end     int64  // of the journal: records from here on came later than the query
 	periods []period
-	matches func(record []byte, f *vigil.Outline) bool
+	takes   func(f *vigil.Outline) bool // by its selectors
 }
 
 // period is a time in which a store took events, in milliseconds since 1970. Both bounds are within it. One that has not ended has end 0.
@@ -32,7 +32,7 @@ func (v *view) has(e journal.Entry, f *vigil.Outline) bool {
 	}
 	for _, p := range v.periods {
 		if at >= p.begin && (p.end == 0 || at <= p.end) {
-			return v.matches(e.Data, f)
+			return v.takes(f)
 		}
 	}
 	return false

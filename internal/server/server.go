@@ -32,6 +32,7 @@ import (
 	"vigil/internal/kms"
 	"vigil/internal/kms/attestation"
 	"vigil/internal/kms/xks"
+	"vigil/internal/lake"
 	"vigil/internal/logs"
 	"vigil/internal/metrics"
 	"vigil/internal/notary"
@@ -103,6 +104,7 @@ type Server struct {
 	kms      *kms.KMS
 	trust    *attestation.Trust // nil without NitroRoot
 	trail    *trail.Trail
+	lake     *lake.Lake
 	logs     *logs.Logs
 	metrics  *metrics.Metrics
 	notify   *notify.Notify
@@ -297,6 +299,9 @@ func (s *Server) openServices(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	if s.lake, err = lake.New(ctx, lake.Config{DB: s.main, Watch: s.watch, Journal: s.journal, Clock: s.clock, Log: s.log}); err != nil {
+		return err
+	}
 	proxies, err := s.proxies()
 	if err != nil {
 		return err
@@ -371,7 +376,7 @@ func (s *Server) openDoor(context.Context) error {
 	door, err := front.New(front.Config{
 		Journal: s.journal, Clock: s.clock, Secret: s.identity.Lookup, Region: s.cfg.Region, Log: s.log,
 		Services: []call.Service{
-			s.kms.Service(), s.trail.Service(), s.identity.IAM(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.events.Service(),
+			s.kms.Service(), s.cloudTrail(), s.identity.IAM(), s.identity.STS(), s.logs.Service(), s.cloudWatch(), s.notify.Service(), s.events.Service(),
 			s.vigilService(),
 		},
 		REST: s.objects.API(), Hosts: s.hosts(),
