@@ -176,6 +176,11 @@ func (l *lab) run(ctx context.Context, statement string) (lines []string, err er
 	return lines, nil
 }
 
+// fill puts the stores into a statement.
+func fill(statement string) string {
+	return strings.NewReplacer("{A}", storeA, "{B}", storeB).Replace(statement)
+}
+
 // testQuery is a statement of testdata/queries.txt with what becomes of it.
 type testQuery struct {
 	line      int
@@ -185,6 +190,7 @@ type testQuery struct {
 
 // readQueries reads statements, each on lines that end with a ; or before ---, with the lines that its result has between --- and an empty line.
 func readQueries(t testing.TB) (all []testQuery) {
+	t.Helper()
 	f, err := os.Open("testdata/queries.txt")
 	if err != nil {
 		t.Fatal(err)
@@ -210,7 +216,7 @@ func readQueries(t testing.TB) (all []testQuery) {
 			} else {
 				q.statement += "\n"
 			}
-			q.statement += strings.NewReplacer("{A}", storeA, "{B}", storeB).Replace(line)
+			q.statement += fill(line)
 		}
 	}
 	if inResult {
