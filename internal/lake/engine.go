@@ -4,7 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"database/sql/driver"
-	"errors"
 	"fmt"
 	"math"
 	"strconv"
@@ -37,7 +36,7 @@ type execution struct {
 const maxRows = 8 << 30
 
 // errTooMuch is in Presto's words.
-var errTooMuch = errors.New("Query exhausted resources at this scale factor")
+var errTooMuch = error(&presto.Error{Text: "Query exhausted resources at this scale factor"})
 
 // engineDriver is SQLite with the functions of the dialect and the module of the tables. It is no part of any other connection's.
 var engineDriver = sync.OnceValues(func() (*sqlite.Driver, error) {

@@ -135,6 +135,7 @@ func (l *Lake) DescribeQuery(ctx context.Context, c *call.Call, in *cloudtrail.D
 	if in.QueryId == nil {
 		return nil, call.Errorf("InvalidParameterException", "QueryId or QueryAlias must be specified.")
 	}
+	//lint:ignore SA1019 clients of before still say it
 	q, err := l.asked(ctx, c, in.QueryId, in.EventDataStore, in.EventDataStoreOwnerAccountId)
 	if err != nil {
 		return nil, err
@@ -195,6 +196,7 @@ func (l *Lake) ListQueries(ctx context.Context, c *call.Call, in *cloudtrail.Lis
 
 // CancelQuery ends a query that has not come to its end. What it has found so far can be read.
 func (l *Lake) CancelQuery(ctx context.Context, c *call.Call, in *cloudtrail.CancelQueryInput) (*cloudtrail.CancelQueryOutput, error) {
+	//lint:ignore SA1019 clients of before still say it
 	q, err := l.asked(ctx, c, in.QueryId, in.EventDataStore, in.EventDataStoreOwnerAccountId)
 	if err != nil {
 		return nil, err

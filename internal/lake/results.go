@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"sync"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -13,6 +12,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 
 	"vigil/internal/call"
+	"vigil/internal/lake/presto"
 	"vigil/internal/store"
 )
 
@@ -40,7 +40,7 @@ func (w *resultWriter) add(row []string) error {
 		w.size += len(text)
 	}
 	if w.total+w.size > maxResult {
-		return fmt.Errorf("Query result is larger than %d GiB", maxResult>>30)
+		return &presto.Error{Text: "Query result is larger than 1 GiB"}
 	}
 	if len(w.rows) < pieceRows && w.size < pieceSize {
 		return nil
@@ -107,6 +107,7 @@ var (
 
 // GetQueryResults answers with the rows of a query's result. There are none until the query has come to its end. A NULL is the text null.
 func (l *Lake) GetQueryResults(ctx context.Context, c *call.Call, in *cloudtrail.GetQueryResultsInput) (*cloudtrail.GetQueryResultsOutput, error) {
+	//lint:ignore SA1019 clients of before still say it
 	q, err := l.asked(ctx, c, in.QueryId, in.EventDataStore, in.EventDataStoreOwnerAccountId)
 	if err != nil {
 		return nil, err

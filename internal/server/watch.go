@@ -74,13 +74,6 @@ func (s *Server) cloudWatch() call.Service {
 	return service
 }
 
-// cloudTrail is the CloudTrail API: trails with the event history, and event data stores.
-func (s *Server) cloudTrail() call.Service {
-	service := s.trail.Service()
-	service.Operations = slices.Concat(service.Operations, s.lake.Operations())
-	return service
-}
-
 // queryMetrics answers what an alarm asks of the metrics.
 func (s *Server) queryMetrics(ctx context.Context, account, region string, q alarms.Query) ([]alarms.Point, error) {
 	about := metrics.Query{Namespace: q.Namespace, Name: q.Name, Unit: q.Unit, Stat: q.Stat, Period: q.Period, Start: q.Start, End: q.End}

@@ -31,6 +31,11 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("line %d:%d: %s", e.Line, e.Column, e.Text)
 }
 
+// fails is an error of a statement while it runs, which is about no place.
+func fails(format string, args ...any) error {
+	return &Error{Text: fmt.Sprintf(format, args...)}
+}
+
 // Query is a compiled statement.
 type Query struct {
 	SQL     string   // one SELECT of SQLite

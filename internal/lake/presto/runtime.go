@@ -1,8 +1,6 @@
 package presto
 
 import (
-	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -70,8 +68,8 @@ func textFn(f func(string) string) Function {
 }
 
 var (
-	errOverflow = errors.New("bigint overflow")
-	errZero     = errors.New("Division by zero")
+	errOverflow = fails("bigint overflow")
+	errZero     = fails("Division by zero")
 )
 
 func arith(ints func(a, b int64) (int64, error), floats func(a, b float64) float64) Function {
@@ -164,7 +162,7 @@ func likeFn(args []any) (any, error) {
 	if len(args) == 3 {
 		e := args[2].(string)
 		if utf8.RuneCountInString(e) != 1 {
-			return nil, errors.New("Escape string must be a single character")
+			return nil, fails("Escape string must be a single character")
 		}
 		escape, _ = utf8.DecodeRuneInString(e)
 	}
@@ -179,7 +177,7 @@ func truth(b bool) int64 {
 	return 0
 }
 
-var errEscape = errors.New("Escape character must be followed by '%', '_' or the escape character itself")
+var errEscape = fails("Escape character must be followed by '%%', '_' or the escape character itself")
 
 // likes compares a text with a pattern, going back to the last % where they differ.
 func likes(s, pattern string, escape rune) (bool, error) {
@@ -225,7 +223,7 @@ func lengthFn(args []any) (any, error) { return int64(utf8.RuneCountInString(arg
 // maxText is how long a text may become.
 const maxText = 1 << 20
 
-var errTooLong = errors.New("a text is longer than 1 MiB")
+var errTooLong = fails("a text is longer than 1 MiB")
 
 func replaceFn(args []any) (any, error) {
 	s, from, to := args[0].(string), args[1].(string), args[2].(string)
@@ -268,10 +266,10 @@ func substrFn(args []any) (any, error) {
 func splitPartFn(args []any) (any, error) {
 	s, by, i := args[0].(string), args[1].(string), args[2].(int64)
 	if i < 1 {
-		return nil, errors.New("Index must be greater than zero")
+		return nil, fails("Index must be greater than zero")
 	}
 	if by == "" {
-		return nil, errors.New("The delimiter may not be the empty string")
+		return nil, fails("The delimiter may not be the empty string")
 	}
 	parts := strings.Split(s, by)
 	if i > int64(len(parts)) {
@@ -289,7 +287,7 @@ func castFn(args []any) (any, error) {
 	if from == JSON {
 		return castJSON(v.(string), to)
 	}
-	cannot := fmt.Errorf("Value cannot be cast to %s: %s", Of(to), Text(v, Of(from)))
+	cannot := fails("Value cannot be cast to %s: %s", Of(to), Text(v, Of(from)))
 	switch to {
 	case Varchar:
 		return Text(v, Of(from)), nil
@@ -335,8 +333,9 @@ func castFn(args []any) (any, error) {
 		}
 		return truth(float(v) != 0), nil
 	case Timestamp, Date:
-		ms, isTime := v.(int64)
+		ms, _ := v.(int64)
 		if s, ok := v.(string); ok {
+			var isTime bool
 			if ms, isTime = parseTime(s); !isTime {
 				return nil, cannot
 			}
@@ -354,7 +353,7 @@ func castJSON(s string, to Kind) (any, error) {
 	case 'n':
 		return nil, nil
 	case '{', '[':
-		return nil, fmt.Errorf("Cannot cast json to %s: %s", Of(to), s)
+		return nil, fails("Cannot cast json to %s: %s", Of(to), s)
 	}
 	v := decode([]byte(s), Varchar)
 	if to == Varchar {

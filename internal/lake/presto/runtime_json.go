@@ -3,8 +3,6 @@ package presto
 import (
 	"bytes"
 	"cmp"
-	"errors"
-	"fmt"
 	"math"
 	"strconv"
 	"strings"
@@ -183,7 +181,7 @@ func elementAtFn(args []any) (any, error) {
 	}
 	all, i := elements(raw), args[1].(int64)
 	if i == 0 {
-		return nil, errors.New("SQL array indices start at 1")
+		return nil, fails("SQL array indices start at 1")
 	}
 	if i < 0 {
 		i += int64(len(all)) + 1
@@ -198,7 +196,7 @@ func subscriptFn(args []any) (any, error) {
 	raw, kind := args[0].(string), Kind(args[2].(int64))
 	if key, ok := args[1].(string); ok {
 		var v any
-		err := fmt.Errorf("Key not present in map: %s", key)
+		err := fails("Key not present in map: %s", key)
 		members(raw, func(name string, value jsontext.Value) bool {
 			if name != key {
 				return true
@@ -211,11 +209,11 @@ func subscriptFn(args []any) (any, error) {
 	all, i := elements(raw), args[1].(int64)
 	switch {
 	case i == 0:
-		return nil, errors.New("SQL array indices start at 1")
+		return nil, fails("SQL array indices start at 1")
 	case i < 0:
-		return nil, errors.New("Array subscript is negative")
+		return nil, fails("Array subscript is negative")
 	case i > int64(len(all)):
-		return nil, errors.New("Array subscript out of bounds")
+		return nil, fails("Array subscript out of bounds")
 	}
 	return decode(all[i-1], kind), nil
 }
@@ -319,9 +317,9 @@ func sliceFn(args []any) (any, error) {
 	n := int64(len(all))
 	switch {
 	case start == 0:
-		return nil, errors.New("SQL array indices start at 1")
+		return nil, fails("SQL array indices start at 1")
 	case length < 0:
-		return nil, errors.New("length must be greater than or equal to 0")
+		return nil, fails("length must be greater than or equal to 0")
 	case start < 0:
 		start += n + 1
 	}
@@ -335,7 +333,7 @@ func sliceFn(args []any) (any, error) {
 func parseJSON(s string) (jsontext.Value, error) {
 	v := jsontext.Value(s)
 	if err := v.Canonicalize(jsontext.CanonicalizeRawInts(false), jsontext.CanonicalizeRawFloats(false)); err != nil {
-		return nil, errors.New("Cannot convert value to JSON: '" + clip(s) + "'")
+		return nil, fails("Cannot convert value to JSON: '%s'", clip(s))
 	}
 	return v, nil
 }
@@ -362,7 +360,7 @@ func isJSONScalarFn(args []any) (any, error) {
 
 // parsePath reads a path such as $.store.book[0]["a b"].
 func parsePath(path string) (steps []string, err error) {
-	bad := fmt.Errorf("Invalid JSON path: '%s'", path)
+	bad := fails("Invalid JSON path: '%s'", path)
 	rest, ok := strings.CutPrefix(path, "$")
 	if !ok {
 		return nil, bad

@@ -1,7 +1,6 @@
 package presto
 
 import (
-	"errors"
 	"strings"
 	"time"
 )
@@ -32,7 +31,7 @@ func mod(a, b int64) int64 { return (a%b + b) % b }
 func timestampFn(args []any) (any, error) {
 	ms, ok := parseTime(args[0].(string))
 	if !ok {
-		return nil, errors.New("Invalid format: " + args[0].(string))
+		return nil, fails("Invalid format: %s", args[0])
 	}
 	return ms, nil
 }
@@ -77,7 +76,7 @@ func isUnit(s string) bool { return unitSizes[s] > 0 || unitMonths[s] > 0 }
 // maxTime bounds times, so that they can be reckoned with: the year 100000, as far ahead and back.
 const maxTime = 100_000 * 366 * dayMillis
 
-var errTime = errors.New("the time is out of range")
+var errTime = fails("the time is out of range")
 
 func addMillis(ms, n, size int64) (any, error) {
 	if n > maxTime/size || n < -maxTime/size || ms > maxTime || ms < -maxTime {
