@@ -67,6 +67,7 @@ var loadQueries = []struct{ name, statement string }{
 	{"of one user", "SELECT eventID, eventTime FROM {A} WHERE userIdentity.userName = 'service-7' AND sourceIPAddress = '192.0.2.7'"},
 	{"by key", "SELECT element_at(requestParameters, 'keyId') AS k, COUNT(*) AS n, MAX(eventTime) FROM {A} GROUP BY element_at(requestParameters, 'keyId') ORDER BY n DESC LIMIT 10"},
 	{"a pattern", "SELECT COUNT(*) FROM {A} WHERE userAgent LIKE '%Windows%'"},
+	{"joined", "SELECT COUNT(*) FROM {A} x JOIN (SELECT eventID AS id FROM {A}) y ON x.eventID = y.id"},
 	{"each row", "SELECT eventID FROM {A} WHERE eventName LIKE 'Enc%' ORDER BY eventID DESC LIMIT 5"},
 }
 

@@ -182,7 +182,7 @@ func common(a, b Type) (Type, bool) {
 // source is a relation of FROM.
 type source struct {
 	alias   string // what it is called in the SQL
-	names   []string
+	called  string // in the statement, in lower case; may be empty
 	table   *Table // nil for a query
 	schema  Schema
 	columns []column
@@ -195,13 +195,13 @@ type from struct {
 	sql     string
 }
 
-// relation compiles a relation of FROM. One that is joined is read once and kept, as it is gone through many times.
+// relation compiles a relation of FROM.
 func (c *compiler) relation(f *from, r any, env *environment, joined bool) (string, error) {
 	switch r := r.(type) {
 	case *join:
 		return c.join(f, r, env)
 	case *subquery:
-		return c.derived(f, r.query, env, []string{r.alias}, r.at)
+		return c.derived(f, r.query, env, r.alias, r.at, joined)
 	}
 	t := r.(*tableName)
 	if c.names > maxTerms {
@@ -212,7 +212,7 @@ func (c *compiler) relation(f *from, r any, env *environment, joined bool) (stri
 		called = strings.ToLower(t.name)
 	}
 	if e := env.find(strings.ToLower(t.name)); e != nil {
-		return c.derived(f, e.query, e.outer, []string{called}, t.at)
+		return c.derived(f, e.query, e.outer, called, t.at, joined)
 	}
 	schema, err := c.schema(strings.ToLower(t.name))
 	if err != nil {
@@ -220,15 +220,14 @@ func (c *compiler) relation(f *from, r any, env *environment, joined bool) (stri
 	}
 	table := &Table{Name: fmt.Sprint("t", len(c.tables)), Store: strings.ToLower(t.name), From: math.MinInt64, To: math.MaxInt64, paths: map[string]int{}}
 	c.tables = append(c.tables, table)
-	s := &source{alias: c.alias(), names: []string{called}, table: table, schema: schema}
+	s := &source{alias: c.alias(), called: called, table: table, schema: schema}
 	if err := f.add(s, t.at); err != nil {
 		return "", err
 	}
 	if !joined {
 		return table.Name + " AS " + s.alias, nil
 	}
-	f.with = append(f.with, "m"+table.Name+" AS MATERIALIZED (SELECT * FROM "+table.Name+")")
-	return "m" + table.Name + " AS " + s.alias, nil
+	return f.keep(s, "SELECT * FROM "+table.Name), nil
 }
 
 func (c *compiler) alias() string {
@@ -238,7 +237,7 @@ func (c *compiler) alias() string {
 
 func (f *from) add(s *source, at position) error {
 	for _, other := range f.sources {
-		if name := s.names[0]; name != "" && name == other.names[0] {
+		if name := s.called; name != "" && name == other.called {
 			return failAt(at, "Table alias '%s' is used twice", name)
 		}
 	}
@@ -246,7 +245,13 @@ func (f *from) add(s *source, at position) error {
 	return nil
 }
 
-func (c *compiler) derived(f *from, q *query, env *environment, names []string, at position) (string, error) {
+// keep has SQLite read a relation once and keep what it read, as one that is joined is gone through many times.
+func (f *from) keep(s *source, sql string) string {
+	f.with = append(f.with, "m"+s.alias+" AS MATERIALIZED ("+sql+")")
+	return "m" + s.alias + " AS " + s.alias
+}
+
+func (c *compiler) derived(f *from, q *query, env *environment, called string, at position, joined bool) (string, error) {
 	inner, err := c.query(q, env)
 	if err != nil {
 		return "", err
@@ -254,8 +259,11 @@ func (c *compiler) derived(f *from, q *query, env *environment, names []string, 
 	if c.names > maxTerms {
 		return "", failAt(at, "the statement has more than %d tables", maxTerms)
 	}
-	s := &source{alias: c.alias(), names: names, columns: inner.columns}
-	return "(" + inner.sql + ") AS " + s.alias, f.add(s, at)
+	s := &source{alias: c.alias(), called: called, columns: inner.columns}
+	if err := f.add(s, at); err != nil || joined {
+		return f.keep(s, inner.sql), err
+	}
+	return "(" + inner.sql + ") AS " + s.alias, nil
 }
 
 func (c *compiler) join(f *from, j *join, env *environment) (string, error) {

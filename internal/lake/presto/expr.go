@@ -279,7 +279,7 @@ func (c *compiler) lookup(sc *scope, n *name) (reference, error) {
 	sources := sc.from.sources
 	if len(parts) > 1 {
 		for _, s := range sources {
-			if s.names[0] != "" && s.names[0] == strings.ToLower(parts[0]) {
+			if s.called != "" && s.called == strings.ToLower(parts[0]) {
 				sources, parts = []*source{s}, parts[1:]
 				break
 			}

@@ -140,7 +140,7 @@ func outputName(one item) string {
 func (b *builder) all(sc *scope, one item) error {
 	found := false
 	for _, s := range b.from.sources {
-		if one.qualifier != "" && s.names[0] != one.qualifier {
+		if one.qualifier != "" && s.called != one.qualifier {
 			continue
 		}
 		found = true
