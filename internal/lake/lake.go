@@ -1,7 +1,7 @@
 // Package lake is CloudTrail Lake, the part that queries: event data stores, and SQL over them.
 //
 // An event data store copies nothing. It is a view over the journal: the records of its account, in its region or in all, which
-// happened while it was taking events in, which its selectors take, and which are within its retention (view.go). A query
+// happened while it was taking events in, which its selectors of then take, and which are within its retention (view.go). A query
 // is compiled to SQLite's SQL by package presto, is run by an SQLite that has nothing but virtual tables over such views (engine.go,
 // table.go, scan.go), and leaves its result in the database, where it stays for seven days (run.go, results.go).
 //
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"vigil/internal/call"
@@ -41,7 +42,8 @@ type Lake struct {
 	log       *slog.Logger
 	timeout   time.Duration
 
-	wake    chan struct{} // there are queries to run
+	dataFor atomic.Pointer[map[askedFor]bool] // see AsksForData
+	wake    chan struct{}                     // there are queries to run
 	mu      sync.Mutex
 	running map[string]context.CancelCauseFunc // by the query's id
 }
@@ -64,10 +66,13 @@ var migrations = []string{
 		stopped    BIGINT NOT NULL); -- takes no events in
 	CREATE INDEX lake_store_account ON lake_store (account, region, name);
 
+	-- When a store took events in, and which. What is changed holds from then on, so that nothing that was taken in is hidden by it.
 	CREATE TABLE lake_period (
-		store TEXT   NOT NULL,
-		begun BIGINT NOT NULL,
-		ended BIGINT NOT NULL,
+		store      TEXT   NOT NULL,
+		begun      BIGINT NOT NULL,
+		ended      BIGINT NOT NULL,
+		everywhere BIGINT NOT NULL,
+		selectors  TEXT   NOT NULL,
 		PRIMARY KEY (store, begun));
 
 	CREATE TABLE lake_tag (
@@ -121,6 +126,14 @@ func New(ctx context.Context, config Config) (*Lake, error) {
 		return nil, fmt.Errorf("lake: %w", err)
 	}
 	if err := errors.Join(l.db.Migrate(ctx, "lake", migrations...), l.watch.Migrate(ctx, "lake_result", resultMigrations...)); err != nil {
+		return nil, fmt.Errorf("lake: %w", err)
+	}
+	err := l.db.View(ctx, func(tx store.Tx) error {
+		asked, err := readAsked(tx)
+		l.dataFor.Store(&asked)
+		return err
+	})
+	if err != nil {
 		return nil, fmt.Errorf("lake: %w", err)
 	}
 	return l, nil

@@ -45,10 +45,23 @@ func TestStoreIsAView(t *testing.T) {
 	h.use(alice, "Fourth")
 	want(all, "First Second Third Fourth")
 
+	// What is changed holds from then on.
+	do[cloudtrail.UpdateEventDataStoreOutput](h, alice, "UpdateEventDataStore", &cloudtrail.UpdateEventDataStoreInput{EventDataStore: &only, MultiRegionEnabled: new(false),
+		AdvancedEventSelectors: []types.AdvancedEventSelector{{FieldSelectors: []types.AdvancedFieldSelector{{Field: new("eventCategory"), Equals: []string{"Data"}}, {Field: new("resources.type"), Equals: []string{"AWS::S3::Object"}}}}}})
+	h.clock.Advance(time.Second)
+	h.use(alice, "Sixth")
+	want(only, "Second")
+	if !h.lake.AsksForData(alice.account, "AWS::S3::Object") || h.lake.AsksForData(bob.account, "AWS::S3::Object") {
+		t.Error("the store does not ask for data events, or another account's does")
+	}
+	do[cloudtrail.DeleteEventDataStoreOutput](h, alice, "DeleteEventDataStore", &cloudtrail.DeleteEventDataStoreInput{EventDataStore: &only})
+	if h.lake.AsksForData(alice.account, "AWS::S3::Object") {
+		t.Error("a store that is pending deletion asks for data events")
+	}
 	do[cloudtrail.UpdateEventDataStoreOutput](h, alice, "UpdateEventDataStore", &cloudtrail.UpdateEventDataStoreInput{EventDataStore: &all, RetentionPeriod: new(int32(7))})
 	h.clock.Advance(6 * day)
 	h.use(alice, "Later")
-	want(all, "First Second Third Fourth Later")
+	want(all, "First Second Third Fourth Sixth Later")
 	h.clock.Advance(2 * day)
 	want(all, "Later")
 }

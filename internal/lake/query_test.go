@@ -138,7 +138,7 @@ func newLab(t testing.TB) *lab {
 	all := func(*vigil.Outline) bool { return true }
 	bobs := func(f *vigil.Outline) bool { return string(f.Username) == "bob" }
 	see := func(takes func(*vigil.Outline) bool) *view {
-		return &view{account: "111122223333", from: math.MinInt64, end: j.Sequenced(), periods: []period{{0, 0}}, takes: takes}
+		return &view{account: "111122223333", from: math.MinInt64, end: j.Sequenced(), periods: []period{{takes: takes}}}
 	}
 	return &lab{j, map[string]*view{storeA: see(all), storeB: see(bobs)}}
 }

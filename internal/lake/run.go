@@ -175,9 +175,7 @@ func (l *Lake) execute(ctx context.Context, q *aQuery) error {
 	}
 	end := l.journal.Sequenced()
 	for id, s := range x.stores {
-		if x.views[id], err = s.view(time.UnixMilli(q.created), end); err != nil {
-			return &internalError{err}
-		}
+		x.views[id] = s.view(time.UnixMilli(q.created), end)
 	}
 	for _, c := range x.query.Columns {
 		q.columns = append(q.columns, c.Name)

@@ -3,7 +3,6 @@ package lake
 import (
 	"context"
 	"encoding/json"
-	"slices"
 	"strings"
 	"time"
 
@@ -75,14 +74,35 @@ func stores(tx store.Tx, where string, args ...any) ([]*dataStore, error) {
 		return nil, err
 	}
 	for _, s := range found {
-		s.periods, err = list(tx, func(scan func(...any) error) (p period, err error) {
-			return p, scan(&p.begin, &p.end)
-		}, `SELECT begun, ended FROM lake_period WHERE store = $1 ORDER BY begun`, s.id)
-		if err != nil {
+		if err := s.loadPeriods(tx); err != nil {
 			return nil, err
 		}
 	}
 	return found, nil
+}
+
+func (s *dataStore) loadPeriods(tx store.Tx) (err error) {
+	s.periods, err = list(tx, func(scan func(...any) error) (p period, err error) {
+		var everywhere int64
+		var chosen string
+		if err := scan(&p.begin, &p.end, &everywhere, &chosen); err != nil {
+			return p, err
+		}
+		if everywhere == 0 {
+			p.region = s.region
+		}
+		var list []types.AdvancedEventSelector
+		if err := json.Unmarshal([]byte(chosen), &list); err != nil {
+			return p, err
+		}
+		set, err := selectors.Advanced(selectors.EventDataStore, list)
+		if err != nil {
+			return p, err
+		}
+		p.takes = set.Takes
+		return p, nil
+	}, `SELECT begun, ended, everywhere, selectors FROM lake_period WHERE store = $1 ORDER BY begun`, s.id)
+	return err
 }
 
 // save writes all of a store but when it took events in.
@@ -98,9 +118,14 @@ func (s *dataStore) save(tx store.Tx) error {
 	return err
 }
 
-// take has the store take events in from a time on.
+// take has the store take events in from a time on, as it is set now.
 func (s *dataStore) take(tx store.Tx, from int64) error {
-	_, err := tx.Exec(`INSERT INTO lake_period (store, begun, ended) VALUES ($1, $2, 0) ON CONFLICT (store, begun) DO UPDATE SET ended = 0`, s.id, from)
+	chosen, err := json.Marshal(s.selectors)
+	if err != nil {
+		return err
+	}
+	_, err = tx.Exec(`INSERT INTO lake_period (store, begun, ended, everywhere, selectors) VALUES ($1, $2, 0, $3, $4)
+		ON CONFLICT (store, begun) DO UPDATE SET ended = 0, everywhere = excluded.everywhere, selectors = excluded.selectors`, s.id, from, truth(s.everywhere), string(chosen))
 	return err
 }
 
@@ -111,16 +136,8 @@ func (s *dataStore) leave(tx store.Tx, at int64) error {
 }
 
 // view is what the store has at a time, of the records before end.
-func (s *dataStore) view(at time.Time, end int64) (*view, error) {
-	set, err := selectors.Advanced(selectors.EventDataStore, s.selectors)
-	if err != nil {
-		return nil, err
-	}
-	v := &view{account: s.account, from: at.Add(-time.Duration(s.retention) * day).UnixMilli(), end: end, periods: slices.Clone(s.periods), takes: set.Takes}
-	if !s.everywhere {
-		v.region = s.region
-	}
-	return v, nil
+func (s *dataStore) view(at time.Time, end int64) *view {
+	return &view{account: s.account, from: at.Add(-time.Duration(s.retention) * day).UnixMilli(), end: end, periods: s.periods}
 }
 
 // storeName is how a call names a store: by its ARN or by the last part of that.

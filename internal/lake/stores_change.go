@@ -2,6 +2,7 @@ package lake
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -126,7 +127,7 @@ func (l *Lake) CreateEventDataStore(_ context.Context, c *call.Call, in *cloudtr
 		if err := made.fits(tx); err != nil {
 			return err
 		}
-		if err := made.save(tx); err != nil {
+		if err := l.save(tx, made); err != nil {
 			return err
 		}
 		if err := putTags(tx, made.id, in.TagsList); err != nil || made.stopped {
@@ -164,13 +165,12 @@ func (l *Lake) effect(ctx context.Context, c *call.Call, name *string, change fu
 			return err
 		}
 		s.updated = c.Time.UnixMilli()
-		return s.save(tx)
+		return l.save(tx, s)
 	})
 	return nil
 }
 
-// UpdateEventDataStore changes those settings of a store that it is given. What it says of selectors and regions holds for the events of
-// before too, as a store is a view.
+// UpdateEventDataStore changes those settings of a store that it is given. What it says of selectors and regions holds for events from then on.
 func (l *Lake) UpdateEventDataStore(ctx context.Context, c *call.Call, in *cloudtrail.UpdateEventDataStoreInput) (*cloudtrail.UpdateEventDataStoreOutput, error) {
 	wanted := settings{in.Name, in.KmsKeyId, in.AdvancedEventSelectors, in.MultiRegionEnabled, in.OrganizationEnabled, in.RetentionPeriod, in.TerminationProtectionEnabled, in.BillingMode}
 	if wanted.none() {
@@ -189,6 +189,12 @@ func (l *Lake) UpdateEventDataStore(ctx context.Context, c *call.Call, in *cloud
 		}
 		if err := s.fits(tx); err != nil {
 			return err
+		}
+		if !s.stopped {
+			now := c.Time.UnixMilli()
+			if err := errors.Join(s.leave(tx, now), s.take(tx, now)); err != nil {
+				return err
+			}
 		}
 		*out = cloudtrail.UpdateEventDataStoreOutput{
 			AdvancedEventSelectors: s.selectors, BillingMode: s.billing, CreatedTimestamp: at(s.created), EventDataStoreArn: aws.String(s.arn().String()),

@@ -11,19 +11,22 @@ import (
 // view is what a store has of the journal, as a query sees it: nothing of it is copied.
 type view struct {
 	account string
-	region  string // empty is all
-	from    int64  // of eventTime, by the retention; milliseconds since 1970
-	end     int64  // of the journal: records from here on came later than the query
+	from    int64 // of eventTime, by the retention; milliseconds since 1970
+	end     int64 // of the journal: records from here on came later than the query
 	periods []period
-	takes   func(f *vigil.Outline) bool // by its selectors
 }
 
-// period is a time in which a store took events, in milliseconds since 1970. Both bounds are within it. One that has not ended has end 0.
-type period struct{ begin, end int64 }
+// period is a time in which a store took events, in milliseconds since 1970, and which it took. Both bounds are within it. One that has not
+// ended has end 0.
+type period struct {
+	begin, end int64
+	region     string                      // empty is all
+	takes      func(f *vigil.Outline) bool // by the selectors
+}
 
 // has says whether a record is the store's. f is its outline.
 func (v *view) has(e journal.Entry, f *vigil.Outline) bool {
-	if string(f.Account) != v.account || v.region != "" && string(f.Region) != v.region || f.Second*1000 < v.from {
+	if string(f.Account) != v.account || f.Second*1000 < v.from {
 		return false
 	}
 	at := e.Time.UnixMilli()
@@ -31,8 +34,8 @@ func (v *view) has(e journal.Entry, f *vigil.Outline) bool {
 		at = f.Second * 1000
 	}
 	for _, p := range v.periods {
-		if at >= p.begin && (p.end == 0 || at <= p.end) {
-			return v.takes(f)
+		if at >= p.begin && (p.end == 0 || at <= p.end) && (p.region == "" || string(f.Region) == p.region) && p.takes(f) {
+			return true
 		}
 	}
 	return false

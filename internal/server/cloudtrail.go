@@ -45,3 +45,8 @@ func aboutStores(in any) bool {
 	}
 	return false
 }
+
+// asksForData says whether a trail or an event data store of an account may take data events of a type of resources.
+func (s *Server) asksForData(account, resourceType string) bool {
+	return s.trail.AsksForData(account, resourceType) || s.lake.AsksForData(account, resourceType)
+}

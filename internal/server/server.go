@@ -380,7 +380,7 @@ func (s *Server) openDoor(context.Context) error {
 			s.vigilService(),
 		},
 		REST: s.objects.API(), Hosts: s.hosts(),
-		Observe: s.observe, AsksForData: s.trail.AsksForData,
+		Observe: s.observe, AsksForData: s.asksForData,
 	})
 	if err != nil {
 		return err
