@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/uuid"
 	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 
 	"vigil/internal/journal"
 	"vigil/internal/lake/presto"
@@ -140,6 +141,9 @@ func (x *execution) open(use func(*sql.Conn) error) error {
 		if _, err := conn.ExecContext(x.ctx, s); err != nil {
 			return err
 		}
+	}
+	if _, err := sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_LENGTH, presto.MaxValue); err != nil {
+		return err
 	}
 	err = conn.Raw(func(c any) error { return c.(sqlite.AuthorizerRegisterer).RegisterAuthorizer(authorize) })
 	if err == nil {

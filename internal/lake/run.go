@@ -13,7 +13,7 @@ import (
 	"vigil/internal/store"
 )
 
-// slots is how many queries run at the same time. The others are QUEUED.
+// slots is how many queries of an account run at the same time. The others are QUEUED.
 const slots = 2
 
 var (
@@ -34,24 +34,28 @@ func (l *Lake) Run(ctx context.Context) error {
 	var parts sync.WaitGroup
 	defer parts.Wait()
 	parts.Go(func() { l.runSweeper(ctx) })
-	free := make(chan struct{}, slots)
+	free := map[string]chan struct{}{} // by account
 	for {
 		waiting, err := l.waiting(ctx)
 		if err != nil && ctx.Err() == nil {
 			l.log.Error("The queries of event data stores could not be listed; it is tried again in a second.", "error", err)
 			time.AfterFunc(time.Second, l.wakeRunner)
 		}
-		for _, id := range waiting {
-			running, ok := l.begin(ctx, id)
+		for _, q := range waiting {
+			running, ok := l.begin(ctx, q.id)
 			if !ok {
 				continue
 			}
+			if free[q.account] == nil {
+				free[q.account] = make(chan struct{}, slots)
+			}
+			slot := free[q.account]
 			parts.Go(func() {
-				defer l.end(id)
+				defer l.end(q.id)
 				select {
-				case free <- struct{}{}:
-					l.perform(running, id)
-					<-free
+				case slot <- struct{}{}:
+					l.perform(running, q.id)
+					<-slot
 				case <-running.Done():
 				}
 			})
@@ -65,14 +69,12 @@ func (l *Lake) Run(ctx context.Context) error {
 }
 
 // waiting are the queries that have not come to their end, the oldest first.
-func (l *Lake) waiting(ctx context.Context) (ids []string, err error) {
+func (l *Lake) waiting(ctx context.Context) (all []*aQuery, err error) {
 	err = l.db.View(ctx, func(tx store.Tx) (err error) {
-		ids, err = list(tx, func(scan func(...any) error) (id string, err error) {
-			return id, scan(&id)
-		}, `SELECT id FROM lake_query WHERE status IN ('QUEUED', 'RUNNING') ORDER BY created, id`)
+		all, err = queries(tx, `status IN ('QUEUED', 'RUNNING') ORDER BY created, id`)
 		return err
 	})
-	return ids, err
+	return all, err
 }
 
 // begin notes that a query is taken care of, unless it is already.

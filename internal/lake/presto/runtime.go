@@ -220,14 +220,14 @@ func likes(s, pattern string, escape rune) (bool, error) {
 
 func lengthFn(args []any) (any, error) { return int64(utf8.RuneCountInString(args[0].(string))), nil }
 
-// maxText is how long a text may become.
-const maxText = 1 << 20
+// MaxValue is how many bytes a value may have.
+const MaxValue = 16 << 20
 
-var errTooLong = fails("a text is longer than 1 MiB")
+var errTooLong = fails("a value is larger than 16 MiB")
 
 func replaceFn(args []any) (any, error) {
 	s, from, to := args[0].(string), args[1].(string), args[2].(string)
-	if n := strings.Count(s, from); len(s)+n*(len(to)-len(from)) > max(maxText, len(s)) {
+	if n := strings.Count(s, from); len(s)+n*(len(to)-len(from)) > MaxValue {
 		return nil, errTooLong
 	}
 	return strings.ReplaceAll(s, from, to), nil

@@ -249,8 +249,13 @@ func mapValuesFn(args []any) (any, error) {
 func arrayFn(args []any) (any, error) {
 	kind := Kind(args[0].(int64))
 	var all []jsontext.Value
+	size := 0
 	for _, a := range args[1:] {
-		all = append(all, encode(a, kind))
+		v := encode(a, kind)
+		if size += len(v); size > MaxValue {
+			return nil, errTooLong
+		}
+		all = append(all, v)
 	}
 	return arrayText(all), nil
 }
