@@ -25,8 +25,8 @@ func (module) Create(ctx vtab.Context, args []string) (vtab.Table, error) {
 		return nil, errors.New("there is no such query")
 	}
 	t := &virtualTable{execution: found.(*execution), number: n}
-	var names []string
-	for i := range t.execution.query.Tables[n].Columns {
+	names := []string{"c0"} // there is always one, as SQLite has no table without columns
+	for i := 1; i < len(t.execution.query.Tables[n].Columns); i++ {
 		names = append(names, fmt.Sprint("c", i))
 	}
 	return t, ctx.Declare("CREATE TABLE t (" + strings.Join(append(names, "weight HIDDEN"), ", ") + ")")
@@ -111,8 +111,11 @@ func (c *cursor) Eof() bool { return c.last }
 
 // Column is a value of the row.
 func (c *cursor) Column(n int) (vtab.Value, error) {
-	if n == c.batch.width {
+	switch {
+	case n == max(c.batch.width, 1):
 		return c.batch.weights[c.row], nil
+	case n >= c.batch.width:
+		return nil, nil
 	}
 	return c.batch.values[c.row*c.batch.width+n], nil
 }
