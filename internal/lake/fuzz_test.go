@@ -23,6 +23,9 @@ func FuzzStatement(f *testing.F) {
 		"SELECT max(x.t) || '' FROM (SELECT cast(eventTime AS varchar) t FROM {A} UNION SELECT NULL FROM {B}) x",
 		"SELECT count(*) FROM {A} GROUP BY userIdentity HAVING userIdentity.type IS DISTINCT FROM NULL",
 		"SELECT avg(1.0), sum(DISTINCT 1), min(date(eventTime)), interval '1' month * 1 FROM {A}",
+		"SELECT 1 FROM {A} WHERE " + strings.Repeat("(", 40) + "1" + strings.Repeat(" BETWEEN 0 AND 2)", 40),
+		"SELECT 1 FROM {A} WHERE readOnly" + strings.Repeat(" BETWEEN readOnly AND readOnly", 40),
+		"SELECT 1 FROM {A} WHERE readOnly" + strings.Repeat(" IN (readOnly, true)", 60),
 	} {
 		f.Add(fill(s))
 	}

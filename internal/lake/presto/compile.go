@@ -13,6 +13,7 @@ type compiler struct {
 	schema func(store string) (Schema, error)
 	tables []*Table
 	names  int // how many relations have names
+	steps  int // how many expressions were compiled
 }
 
 // relation is the SQL of a query, whose columns are named o0, o1 ….

@@ -110,7 +110,13 @@ func (c *compiler) condition(sc *scope, e expr, what string) (val, error) {
 	return v, err
 }
 
+// maxSteps is how many expressions a statement may come to: those that SQL has to say twice, as the operand of BETWEEN, double what is within.
+const maxSteps = 10_000
+
 func (c *compiler) expr(sc *scope, e expr) (val, error) {
+	if c.steps++; c.steps > maxSteps {
+		return val{}, failAt(e.place(), "the statement is too complex")
+	}
 	v, err := c.bare(sc, e)
 	if err != nil {
 		return v, err
