@@ -188,7 +188,7 @@ type testQuery struct {
 	want      []string
 }
 
-// readQueries reads statements, each on lines that end with a ; or before ---, with the lines that its result has between --- and an empty line.
+// readQueries reads statements. Behind each are a line of --- and the lines of its result, up to an empty one.
 func readQueries(t testing.TB) (all []testQuery) {
 	t.Helper()
 	f, err := os.Open("testdata/queries.txt")

@@ -2,7 +2,7 @@
 // it is told of their columns, and runs nothing.
 //
 // A statement goes through these steps: tokens (token.go), a tree (ast.go, parse.go, parse_expr.go), and from that SQL for SQLite in
-// which every value has a known type (compile.go, select.go, expr.go, functions.go). What Presto has and SQLite has not, or does
+// which every value has a known type (compile.go, select.go, names.go, expr.go, operators.go, functions.go). What Presto has and SQLite has not, or does
 // otherwise, are functions of Go that the SQL calls (runtime.go and its neighbours), and the forms in which results are written
 // (format.go). The documentation of Presto 0.266 is the reference.
 //

@@ -14,7 +14,7 @@ type Function func(args []any) (any, error)
 // Functions are those that the SQL of a Query may call, by name. Each always has the same result for the same arguments.
 func Functions() map[string]Function { return functions }
 
-// functions are strict, which means that one of a NULL is NULL, unless they are listed as lax.
+// functions are strict, which means that one of a NULL is NULL, but for vl_array.
 var functions map[string]Function
 
 func init() {
