@@ -84,7 +84,7 @@ func keyName(c *call.Call, name string) (arn.ARN, error) {
 func (s *Server) keyLife(ctx context.Context, scope arn.ARN, key string, days int) (*keylife.Life, error) {
 	fold := keylife.New(key, s.clock.Now(), days)
 	if err := s.trail.Scan(ctx, scope.Account, scope.Region, key, func(e journal.Entry) error {
-		fold.Add(e.Data, false)
+		fold.Add(e.Data, !e.Imported.IsZero())
 		return nil
 	}); err != nil {
 		return nil, err
@@ -92,7 +92,7 @@ func (s *Server) keyLife(ctx context.Context, scope arn.ARN, key string, days in
 	for _, alias := range fold.Aliases() {
 		scope.Resource = alias
 		if err := s.trail.Scan(ctx, scope.Account, scope.Region, scope.String(), func(e journal.Entry) error {
-			fold.AddAlias(e.Data, false)
+			fold.AddAlias(e.Data, !e.Imported.IsZero())
 			return nil
 		}); err != nil {
 			return nil, err
