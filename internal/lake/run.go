@@ -211,18 +211,18 @@ func (l *Lake) finish(ctx context.Context, q *aQuery) {
 // runSweeper removes what is to be kept no longer, at the end of each hour.
 func (l *Lake) runSweeper(ctx context.Context) {
 	for {
-		if err := l.sweep(ctx); err != nil && ctx.Err() == nil {
+		now := l.clock.Now() // once: the clock may be moved past the next hour while stores are swept
+		if err := l.sweep(ctx, now); err != nil && ctx.Err() == nil {
 			l.log.Error("Event data stores could not be swept; it is tried again in an hour.", "error", err)
 		}
-		if l.clock.Sleep(ctx, l.clock.Now().Truncate(time.Hour).Add(time.Hour)) != nil {
+		if l.clock.Sleep(ctx, now.Truncate(time.Hour).Add(time.Hour)) != nil {
 			return
 		}
 	}
 }
 
 // sweep removes the stores whose waiting period has ended, and the queries that are history no more.
-func (l *Lake) sweep(ctx context.Context) error {
-	now := l.clock.Now()
+func (l *Lake) sweep(ctx context.Context, now time.Time) error {
 	err := l.db.Update(ctx, func(tx store.Tx) error {
 		before := now.Add(-deletion).UnixMilli()
 		for _, statement := range []string{
