@@ -36,7 +36,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	fs.Var((*days)(&cfg.Retention), "retention", "how long records are kept, a `TIME` like 90d; 0 for ever")
 	fs.Var((*witnesses)(&cfg.Witnesses), "witness", "who cosigns checkpoints of the log, `URL=KEY`; may be given again")
 	fs.StringVar(&cfg.PublicURL, "public-url", "", "the `URL` by which subscribers on other machines reach the server")
-	fs.DurationVar(&cfg.TrailDelivery, "trail-delivery", trail.DefaultWithin, "how long after an event a trail's files have it at the latest, a `DURATION` from 1s to 5m")
+	fs.DurationVar(&cfg.TrailDelivery, "trail-delivery", trail.DefaultWithin, "how long after an event a trail's files have it at most, a `DURATION` of 1s to 5m")
 	fs.StringVar(&cfg.SMTPRelay, "smtp-relay", "", "hand mail to a relay, `URL` like smtp://relay.example.com:25?from=vigil@example.com")
 	fs.BoolVar(&cfg.TestClock, "test-clock", false, "let \"vigil clock advance\" move the clock; for tests")
 	if _, err := parse(c, fs, args); err != nil {
@@ -60,7 +60,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 func s3Flags(fs *flag.FlagSet, endpoint, region, credentials *string) {
 	fs.StringVar(endpoint, "s3-endpoint", "", "the `URL` of the S3-compatible store with the objects of buckets")
 	fs.StringVar(region, "s3-region", "us-east-1", "the `REGION` that requests to it are signed for")
-	fs.StringVar(credentials, "s3-credentials", "", "a `FILE` of AWS's form whose profile default has the credentials; if not given, AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY of the environment")
+	fs.StringVar(credentials, "s3-credentials", "", "a `FILE` of AWS's form with its credentials; AWS_ACCESS_KEY_ID and its twins if not given")
 }
 
 // days is the value of a flag that is a time span, which may have days.
