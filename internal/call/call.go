@@ -65,6 +65,9 @@ func (c *Call) TouchAll(typ string, prefix arn.ARN) {
 	c.touch(vigil.Resource{Type: typ, ARNPrefix: prefix.String()})
 }
 
+// TouchType notes that the call is about resources of a kind that have no ARNs, such as AWS::CloudWatch::Metric.
+func (c *Call) TouchType(typ string) { c.touch(vigil.Resource{Type: typ}) }
+
 func (c *Call) touch(touched vigil.Resource) {
 	for _, r := range c.resources {
 		if r.ARN == touched.ARN && r.ARNPrefix == touched.ARNPrefix {

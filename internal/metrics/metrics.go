@@ -127,15 +127,24 @@ func (m *Metrics) Service() call.Service {
 // Operations are those of Service.
 func (m *Metrics) Operations() []call.Operation {
 	return []call.Operation{
-		data(call.Op("PutMetricData", m.PutMetricData)),
+		data(call.Op("PutMetricData", m.putNamed)),
 		data(call.Read("GetMetricStatistics", m.GetMetricStatistics)),
 		data(call.Read("GetMetricData", m.GetMetricData)),
-		call.Read("ListMetrics", m.ListMetrics),
+		data(call.Read("ListMetrics", m.ListMetrics)),
 	}
 }
 
+// metricType is what CloudTrail calls metrics. They have no ARNs.
+const metricType = "AWS::CloudWatch::Metric"
+
+// data makes an operation one on data: see "CloudWatch data events in CloudTrail" in the CloudWatch user guide.
 func data(op call.Operation) call.Operation {
-	op.Data = true
+	op.Data, op.DataType = true, metricType
+	do := op.Do
+	op.Do = func(ctx context.Context, c *call.Call, in any) (any, error) {
+		c.TouchType(metricType)
+		return do(ctx, c, in)
+	}
 	return op
 }
 
