@@ -287,8 +287,8 @@ func (f *finder) read(ctx context.Context, end int64) error {
 			return err
 		}
 		for _, e := range entries {
-			if f.reader.Read(e.Data, &o) != nil {
-				continue
+			if !e.Imported.IsZero() || f.reader.Read(e.Data, &o) != nil {
+				continue // what was done elsewhere says nothing of the rates here
 			}
 			s := scope{account: string(o.Account), region: string(o.Region)}
 			m := f.models[s]
