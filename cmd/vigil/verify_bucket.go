@@ -183,13 +183,17 @@ func (f *folderBucket) Get(_ context.Context, bucket, key string) (*vigil.Bucket
 	}
 	at = filepath.Join(f.dir, at)
 	var entry struct {
-		User map[string]string `json:"user"`
-		Data string            `json:"data"`
+		User       map[string]string `json:"user"`
+		Data       string            `json:"data"`
+		Encryption json.RawMessage   `json:"encryption"`
 	}
 	switch meta, err := os.ReadFile(at + "%meta"); {
 	case err == nil:
 		if err := json.Unmarshal(meta, &entry); err != nil || !filepath.IsLocal(entry.Data) {
 			return nil, fmt.Errorf("%s%%meta is not the entry of an object: %w", at, errors.Join(err, fs.ErrInvalid))
+		}
+		if entry.Encryption != nil {
+			return nil, fmt.Errorf("%s is encrypted with a KMS key: verify s3://%s while the server runs, which reads it for who may decrypt", at, bucket)
 		}
 		at = filepath.Join(filepath.Dir(at), entry.Data)
 		if entry.User == nil {

@@ -2,8 +2,8 @@
 //
 // Which buckets there are, and whose, is in the database, as that changes by recorded calls. What is in them is in a Store: plain files in
 // the data directory, or an S3-compatible store elsewhere. The operations are those of the S3 API Reference (https://docs.aws.amazon.com/AmazonS3/latest/API/); versions,
-// access control lists, bucket policies, tags, encryption and locks are not built, and a request that asks for one of them is answered
-// with NotImplemented. A bucket is its account's alone, and is served in whichever region it is asked for.
+// access control lists, bucket policies, tags and locks are not built, and a request that asks for one of them is answered
+// with NotImplemented; objects are encrypted with KMS keys only for the services that put them so (encrypt.go). A bucket is its account's alone, and is served in whichever region it is asked for.
 package objects
 
 import (
@@ -29,12 +29,15 @@ type Config struct {
 	DB    store.DB
 	Clock clock.Clock
 	Store Store
+	// UseKey calls an operation of KMS. Without it, objects cannot be encrypted.
+	UseKey UseKey
 }
 
 // Objects is the service.
 type Objects struct {
 	clock   clock.Clock
 	store   Store
+	useKey  UseKey
 	mu      sync.RWMutex
 	buckets map[string]*bucket
 }
@@ -56,7 +59,7 @@ func New(ctx context.Context, cfg Config) (*Objects, error) {
 	if err := cfg.DB.Migrate(ctx, "objects", tables); err != nil {
 		return nil, fmt.Errorf("objects: %w", err)
 	}
-	o := &Objects{clock: cfg.Clock, store: cfg.Store, buckets: map[string]*bucket{}}
+	o := &Objects{clock: cfg.Clock, store: cfg.Store, useKey: cfg.UseKey, buckets: map[string]*bucket{}}
 	err := cfg.DB.View(ctx, func(tx store.Tx) error {
 		rows, err := tx.Query(`SELECT name, account, region, created FROM objects_buckets`)
 		if err != nil {
@@ -123,7 +126,7 @@ func (o *Objects) Put(ctx context.Context, account, bucket, key string, m Metada
 	return o.store.Put(ctx, bucket, Info{Key: key, Metadata: m}, body, func(_, _ *Info) error { return nil })
 }
 
-// Get opens an object, which the caller closes.
+// Get opens an object, which the caller closes. One that is encrypted with a KMS key is AccessDenied: its readers have to be named to KMS.
 func (o *Objects) Get(ctx context.Context, account, bucket, key string) (*Object, error) {
 	if _, err := o.owned(account, bucket); err != nil {
 		return nil, err
@@ -131,6 +134,10 @@ func (o *Objects) Get(ctx context.Context, account, bucket, key string) (*Object
 	found, err := o.store.Get(ctx, bucket, key)
 	if err == ErrNotFound {
 		return nil, errNoSuchKey
+	}
+	if err == nil && found.Encryption != nil {
+		found.Close()
+		return nil, &call.Error{Code: "AccessDenied", Message: "The object is encrypted with a KMS key.", Status: http.StatusForbidden}
 	}
 	return found, err
 }

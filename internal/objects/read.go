@@ -33,7 +33,14 @@ func (o *Objects) getObject(ctx context.Context, c *call.Call, in *call.RESTRequ
 		return answer, nil
 	}
 	from, err := selectRange(in, found.Info, answer)
-	if err == nil && from > 0 {
+	if err != nil {
+		found.Close()
+		return nil, err
+	}
+	if err := o.unseal(ctx, c.Principal, in.Bucket, found); err != nil {
+		return nil, err
+	}
+	if from > 0 {
 		_, err = found.Seek(from, io.SeekStart)
 	}
 	if err != nil {
@@ -120,6 +127,7 @@ func (m Metadata) write(h http.Header) {
 			h[name] = []string{value}
 		}
 	}
+	m.Encryption.write(h)
 	for name, value := range m.User {
 		h["x-amz-meta-"+name] = []string{value}
 	}

@@ -68,6 +68,8 @@ type Metadata struct {
 	ChecksumAlgorithm string `json:"checksumAlgorithm,omitempty"`
 	Checksum          string `json:"checksum,omitempty"`
 	ChecksumType      string `json:"checksumType,omitempty"` // FULL_OBJECT or COMPOSITE
+	// Encryption is nil for an object whose contents lie as they are.
+	Encryption *Encryption `json:"encryption,omitempty"`
 }
 
 // Object is an open object.

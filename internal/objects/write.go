@@ -163,11 +163,16 @@ func (o *Objects) copyObject(ctx context.Context, c *call.Call, in *call.RESTReq
 	if err != nil {
 		return nil, notFound(err, errNoSuchKey)
 	}
-	defer source.Close()
 	if holds, modified := conditions(in.Header, source.Info, "X-Amz-Copy-Source-"); !holds || !modified {
+		source.Close()
 		return nil, errPrecondition
 	}
+	if err := o.unseal(ctx, c.Principal, bucket, source); err != nil {
+		return nil, err
+	}
+	defer source.Close()
 	m := source.Metadata
+	m.Encryption = nil // the copy is not asked to be encrypted
 	switch directive := in.Header.Get("X-Amz-Metadata-Directive"); {
 	case directive == "REPLACE":
 		sum, algorithm, typ := m.Checksum, m.ChecksumAlgorithm, m.ChecksumType

@@ -27,7 +27,7 @@ func (s *Server) openBuckets(ctx context.Context) error {
 		}
 		kept = objects.OpenRemote(client, files)
 	}
-	s.objects, err = objects.New(ctx, objects.Config{DB: s.main, Clock: s.clock, Store: kept})
+	s.objects, err = objects.New(ctx, objects.Config{DB: s.main, Clock: s.clock, Store: kept, UseKey: s.useKey})
 	return err
 }
 

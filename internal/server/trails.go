@@ -27,6 +27,7 @@ func (s *Server) openTrails(ctx context.Context, root *seal.Root) (err error) {
 			}
 			return err
 		},
+		UseKey:   s.useKey,
 		HasTopic: func(topic arn.ARN) bool { return s.notify.HasTopic(topic) },
 	})
 	return err
@@ -43,7 +44,11 @@ func (b trailBuckets) Check(_ context.Context, account, bucket string) error {
 
 // Put implements trail.Buckets.
 func (b trailBuckets) Put(ctx context.Context, account, bucket, key string, o trail.Object) error {
-	_, err := b.Objects.Put(ctx, account, bucket, key,
-		objects.Metadata{ContentType: o.ContentType, ContentEncoding: o.ContentEncoding, User: o.Metadata}, bytes.NewReader(o.Body))
+	m := objects.Metadata{ContentType: o.ContentType, ContentEncoding: o.ContentEncoding, User: o.Metadata}
+	if o.KMSKey == "" {
+		_, err := b.Objects.Put(ctx, account, bucket, key, m, bytes.NewReader(o.Body))
+		return err
+	}
+	_, err := b.PutSealed(ctx, account, bucket, key, m, objects.Seal{KMSKey: o.KMSKey, By: o.By, Context: o.Context}, bytes.NewReader(o.Body))
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"vigil"
+	"vigil/internal/call"
 	"vigil/internal/journal"
 	"vigil/internal/store"
 )
@@ -26,6 +27,8 @@ type Buckets interface {
 	Check(ctx context.Context, account, bucket string) error
 	// Put writes an object, whole or not at all, durably, over one of that key.
 	Put(ctx context.Context, account, bucket, key string, o Object) error
+	// CanEncrypt says whether objects can be encrypted with KMS keys.
+	CanEncrypt() bool
 }
 
 // Object is a file on its way into a bucket.
@@ -34,6 +37,10 @@ type Object struct {
 	ContentType     string
 	ContentEncoding string
 	Metadata        map[string]string // the writer's own; names are in lower case and without x-amz-meta-
+	// KMSKey is the ARN of the key that it is to be encrypted with, used by By with an encryption context that has Context. Empty is none.
+	KMSKey  string
+	By      call.Principal
+	Context map[string]string
 }
 
 // DefaultWithin is how long after an event a file has it at the latest.

@@ -261,6 +261,7 @@ func (t *Trail) deliverFile(ctx context.Context, one *aTrail, f *fileRow) error 
 	}
 	if count > 0 {
 		o := Object{Body: body, ContentType: "application/json", ContentEncoding: "gzip"}
+		one.seal(&o)
 		if err := t.put(ctx, one, f.region, statusFiles, f.bucket, f.object, o); err != nil {
 			if isRefusal(err) && !f.refused {
 				f.refused = true

@@ -102,6 +102,8 @@ func (b *faultyBuckets) Check(_ context.Context, account, bucket string) error {
 	return err
 }
 
+func (b *faultyBuckets) CanEncrypt() bool { return false }
+
 func (b *faultyBuckets) Put(ctx context.Context, account, bucket, key string, o trail.Object) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()

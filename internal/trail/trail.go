@@ -62,7 +62,9 @@ type Config struct {
 	Within   time.Duration
 	Publish  func(tx store.Tx, trail, topic arn.ARN, message string) error
 	HasTopic func(topic arn.ARN) bool
-	Log      *slog.Logger // nil is none
+	// UseKey calls an operation of KMS in the name of by, through the door: see front.Door.Perform. Without it, files cannot be encrypted.
+	UseKey func(ctx context.Context, by call.Principal, region, operation string, in any) (out any, requestID string, err error)
+	Log    *slog.Logger // nil is none
 }
 
 // Trail is CloudTrail of all accounts and regions. Its methods may be used by many goroutines.
@@ -96,6 +98,7 @@ type Trail struct {
 	within   time.Duration
 	publish  func(tx store.Tx, trail, topic arn.ARN, message string) error
 	hasTopic func(topic arn.ARN) bool
+	useKey   func(ctx context.Context, by call.Principal, region, operation string, in any) (out any, requestID string, err error)
 	log      *slog.Logger
 	keysMu   sync.Mutex // held while a key that signs digests is made
 }
@@ -159,7 +162,7 @@ var migrations = []string{
 func New(ctx context.Context, config Config) (*Trail, error) {
 	t := &Trail{journal: config.Journal, db: config.DB, clock: config.Clock, term: termOf, foldAt: foldRecords, patience: patience, walkPatience: walkPatience,
 		main: config.Main, watch: config.Watch, putLogs: config.PutLogs,
-		buckets: config.Buckets, secrets: config.Secrets, within: config.Within, publish: config.Publish, hasTopic: config.HasTopic, log: config.Log}
+		buckets: config.Buckets, secrets: config.Secrets, within: config.Within, publish: config.Publish, hasTopic: config.HasTopic, useKey: config.UseKey, log: config.Log}
 	if t.within <= 0 {
 		t.within = DefaultWithin
 	}

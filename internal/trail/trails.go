@@ -30,8 +30,9 @@ type aTrail struct {
 	prefix     string
 	groupARN   string // as it was given: that of all the group's streams. Empty is no group.
 	roleARN    string
-	global     bool // includes events of global services
-	everywhere bool // is of all regions
+	kmsKey     string // the ARN of the key that its log files are encrypted with, or empty
+	global     bool   // includes events of global services
+	everywhere bool   // is of all regions
 	topicARN   string
 	validFrom  int64 // since when its files are validated; 0 is never
 	validUntil int64 // when that was switched off; 0 is not
@@ -110,6 +111,7 @@ var trailMigrations = []string{
 	ALTER TABLE trail ADD COLUMN valid_from BIGINT NOT NULL DEFAULT 0;  -- since when its files are validated
 	ALTER TABLE trail ADD COLUMN valid_until BIGINT NOT NULL DEFAULT 0; -- when that was switched off; 0 is not
 	` + digestKeyMigration,
+	`ALTER TABLE trail ADD COLUMN kms_key TEXT NOT NULL DEFAULT ''`,
 }
 
 // watchMigrations are the watch database's: what became of deliveries, by the region of the events. Status is so per region.
@@ -158,10 +160,10 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 	trails, err := list(tx, func(scan func(...any) error) (*aTrail, error) {
 		t := &aTrail{account: account}
 		var global, everywhere int64
-		err := scan(&t.id, &t.home, &t.name, &t.bucket, &t.prefix, &t.groupARN, &t.roleARN, &global, &everywhere, &t.deleted, &t.topicARN, &t.validFrom, &t.validUntil)
+		err := scan(&t.id, &t.home, &t.name, &t.bucket, &t.prefix, &t.groupARN, &t.roleARN, &global, &everywhere, &t.deleted, &t.topicARN, &t.validFrom, &t.validUntil, &t.kmsKey)
 		t.global, t.everywhere = global != 0, everywhere != 0
 		return t, err
-	}, `SELECT id, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted, topic_arn, valid_from, valid_until FROM trail WHERE account = $1 ORDER BY name, home, id`, account)
+	}, `SELECT id, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted, topic_arn, valid_from, valid_until, kms_key FROM trail WHERE account = $1 ORDER BY name, home, id`, account)
 	if err != nil {
 		return nil, err
 	}
@@ -201,12 +203,13 @@ func list[T any](tx store.Tx, read func(scan func(...any) error) (T, error), que
 
 // save writes all of a trail but when it logs.
 func (t *aTrail) save(tx store.Tx) error {
-	_, err := tx.Exec(`INSERT INTO trail (id, account, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted, topic_arn, valid_from, valid_until)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
+	_, err := tx.Exec(`INSERT INTO trail (id, account, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted, topic_arn, valid_from, valid_until, kms_key)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
 		ON CONFLICT (id) DO UPDATE SET bucket = excluded.bucket, prefix = excluded.prefix, group_arn = excluded.group_arn,
 			role_arn = excluded.role_arn, global = excluded.global, everywhere = excluded.everywhere, deleted = excluded.deleted,
-			topic_arn = excluded.topic_arn, valid_from = excluded.valid_from, valid_until = excluded.valid_until`,
-		t.id, t.account, t.home, t.name, t.bucket, t.prefix, t.groupARN, t.roleARN, truth(t.global), truth(t.everywhere), t.deleted, t.topicARN, t.validFrom, t.validUntil)
+			topic_arn = excluded.topic_arn, valid_from = excluded.valid_from, valid_until = excluded.valid_until,
+			kms_key = excluded.kms_key`,
+		t.id, t.account, t.home, t.name, t.bucket, t.prefix, t.groupARN, t.roleARN, truth(t.global), truth(t.everywhere), t.deleted, t.topicARN, t.validFrom, t.validUntil, t.kmsKey)
 	return err
 }
 

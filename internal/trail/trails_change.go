@@ -17,18 +17,9 @@ import (
 // linger is for how long a deleted trail is kept for what is still to be delivered of it.
 const linger = 7 * 24 * time.Hour
 
-// unbuilt are members of CreateTrail and UpdateTrail for which there is nothing yet. A trail that had them would promise what
-// nobody keeps.
-type unbuilt struct {
-	kmsKey       *string
-	organization *bool
-}
-
-func (u unbuilt) check() error {
-	switch {
-	case aws.ToString(u.kmsKey) != "":
-		return call.NotBuilt("Encrypting a trail's log files with a KMS key (KmsKeyId)")
-	case aws.ToBool(u.organization):
+// checkOrganization refuses what there is nothing for. A trail that had it would promise what nobody keeps.
+func checkOrganization(organization *bool) error {
+	if aws.ToBool(organization) {
 		return call.NotBuilt("A trail of an organization (IsOrganizationTrail)")
 	}
 	return nil
@@ -36,7 +27,8 @@ func (u unbuilt) check() error {
 
 // CreateTrail makes a trail, which logs once StartLogging is called. It has the management events of the account in its
 // home region, or in all of them. It delivers to a bucket, which has to be there and the account's own, and to a log group if it has one.
-// KmsKeyId and IsOrganizationTrail are refused. The role is kept, and not assumed.
+// With KmsKeyId, which may be an id, an alias or the ARN of either, log files are encrypted with that key, whose policy has to let CloudTrail
+// describe it and generate data keys. IsOrganizationTrail is refused. The role is kept, and not assumed.
 func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.CreateTrailInput) (*cloudtrail.CreateTrailOutput, error) {
 	made := &aTrail{account: c.Account(), home: c.Region, name: aws.ToString(in.Name), global: true}
 	if err := checkTrailName(made.name); err != nil {
@@ -45,7 +37,7 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 	if err := allowTrail(c, "CreateTrail", made.arn()); err != nil {
 		return nil, err
 	}
-	if err := (unbuilt{in.KmsKeyId, in.IsOrganizationTrail}).check(); err != nil {
+	if err := checkOrganization(in.IsOrganizationTrail); err != nil {
 		return nil, err
 	}
 	made.change(settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.SnsTopicName,
@@ -53,10 +45,13 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 	if err := made.check(); err != nil {
 		return nil, err
 	}
+	if err := checkTags(in.TagsList); err != nil {
+		return nil, err
+	}
 	if err := t.checkTargets(ctx, made); err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.TagsList); err != nil {
+	if err := t.chooseKey(ctx, c.Principal, made, aws.ToString(in.KmsKeyId)); err != nil {
 		return nil, err
 	}
 
@@ -85,7 +80,7 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 	return &cloudtrail.CreateTrailOutput{
 		CloudWatchLogsLogGroupArn: d.CloudWatchLogsLogGroupArn, CloudWatchLogsRoleArn: d.CloudWatchLogsRoleArn,
 		IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
-		IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
+		IsOrganizationTrail: d.IsOrganizationTrail, KmsKeyId: d.KmsKeyId, LogFileValidationEnabled: d.LogFileValidationEnabled,
 		Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
 		SnsTopicARN: d.SnsTopicARN,
 		//lint:ignore SA1019 CloudTrail still answers with it
@@ -94,14 +89,14 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 }
 
 // UpdateTrail changes those settings of a trail that it is given, in the trail's home region. An empty text takes the prefix,
-// the topic, or the log group and its role, away. What is still to be delivered of the time before is delivered as the settings are then: files that
+// the topic, the KMS key, or the log group and its role, away. What is still to be delivered of the time before is delivered as the settings are then: files that
 // the old bucket refused go to the new one.
 func (t *Trail) UpdateTrail(ctx context.Context, c *call.Call, in *cloudtrail.UpdateTrailInput) (*cloudtrail.UpdateTrailOutput, error) {
 	found, err := t.homed(c, "UpdateTrail", aws.ToString(in.Name))
 	if err != nil {
 		return nil, err
 	}
-	if err := (unbuilt{in.KmsKeyId, in.IsOrganizationTrail}).check(); err != nil {
+	if err := checkOrganization(in.IsOrganizationTrail); err != nil {
 		return nil, err
 	}
 	s := settings{in.S3BucketName, in.S3KeyPrefix, in.CloudWatchLogsLogGroupArn, in.CloudWatchLogsRoleArn, in.SnsTopicName,
@@ -114,9 +109,17 @@ func (t *Trail) UpdateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Up
 	if err := t.checkTargets(ctx, &then); err != nil {
 		return nil, err
 	}
+	if in.KmsKeyId != nil {
+		if err := t.chooseKey(ctx, c.Principal, &then, *in.KmsKeyId); err != nil {
+			return nil, err
+		}
+	}
 	out := new(cloudtrail.UpdateTrailOutput)
 	t.effect(c, found, func(tx store.Tx, changed *aTrail, others []*aTrail) error {
 		changed.change(s, c.Time)
+		if in.KmsKeyId != nil {
+			changed.kmsKey = then.kmsKey
+		}
 		if err := changed.check(); err != nil {
 			return err
 		}
@@ -127,7 +130,7 @@ func (t *Trail) UpdateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Up
 		*out = cloudtrail.UpdateTrailOutput{
 			CloudWatchLogsLogGroupArn: d.CloudWatchLogsLogGroupArn, CloudWatchLogsRoleArn: d.CloudWatchLogsRoleArn,
 			IncludeGlobalServiceEvents: d.IncludeGlobalServiceEvents, IsMultiRegionTrail: d.IsMultiRegionTrail,
-			IsOrganizationTrail: d.IsOrganizationTrail, LogFileValidationEnabled: d.LogFileValidationEnabled,
+			IsOrganizationTrail: d.IsOrganizationTrail, KmsKeyId: d.KmsKeyId, LogFileValidationEnabled: d.LogFileValidationEnabled,
 			Name: d.Name, S3BucketName: d.S3BucketName, S3KeyPrefix: d.S3KeyPrefix, TrailARN: d.TrailARN,
 			SnsTopicARN: d.SnsTopicARN,
 			//lint:ignore SA1019 CloudTrail still answers with it

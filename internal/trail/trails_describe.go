@@ -22,6 +22,7 @@ func (t *aTrail) describe() types.Trail {
 		IncludeGlobalServiceEvents: aws.Bool(t.global),
 		IsMultiRegionTrail:         aws.Bool(t.everywhere),
 		IsOrganizationTrail:        aws.Bool(false),
+		KmsKeyId:                   unlessEmpty(t.kmsKey),
 		LogFileValidationEnabled:   aws.Bool(t.validated()),
 		Name:                       aws.String(t.name),
 		S3BucketName:               aws.String(t.bucket),
