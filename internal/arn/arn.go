@@ -17,11 +17,16 @@ var ErrInvalid = errors.New("not an ARN")
 
 // Parse splits s at its first five colons. Region and account may be empty, as they are for global services.
 func Parse(s string) (ARN, error) {
-	parts := strings.SplitN(s, ":", 6)
-	if len(parts) != 6 || parts[0] != "arn" || parts[1] == "" || parts[2] == "" || parts[5] == "" {
+	var a ARN
+	scheme, rest, _ := strings.Cut(s, ":")
+	for _, part := range [...]*string{&a.Partition, &a.Service, &a.Region, &a.Account} {
+		*part, rest, _ = strings.Cut(rest, ":")
+	}
+	a.Resource = rest // which is empty if there are fewer colons
+	if scheme != "arn" || a.Partition == "" || a.Service == "" || a.Resource == "" {
 		return ARN{}, ErrInvalid
 	}
-	return ARN{parts[1], parts[2], parts[3], parts[4], parts[5]}, nil
+	return a, nil
 }
 
 // New is the ARN of a resource in a region's own partition.
