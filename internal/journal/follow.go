@@ -160,11 +160,32 @@ func (j *Journal) moveTo(ctx context.Context, f Follower, next, moved int64, ent
 	return moved, nil
 }
 
-// entriesFrom reads whole pages from the entry next on.
+// entriesFrom reads whole pages from the entry next on, which is the first of its page: from memory if another follower has just read
+// them, as followers are most often at the same place.
 func (j *Journal) entriesFrom(ctx context.Context, next int64) ([]Entry, error) {
-	var pages []*page
+	pages := j.pages.run(next)
+	if len(pages) == 0 {
+		var err error
+		if pages, err = j.readPages(ctx, next); err != nil {
+			return nil, err
+		}
+	}
 	total := 0
-	err := j.db.View(ctx, func(tx store.Tx) error {
+	for _, p := range pages {
+		total += len(p.records)
+	}
+	entries := make([]Entry, 0, total)
+	for _, p := range pages {
+		for seq := p.first; seq < p.end(); seq++ {
+			entries = append(entries, p.entry(seq))
+		}
+	}
+	return entries, nil
+}
+
+// readPages reads what a round takes from the database.
+func (j *Journal) readPages(ctx context.Context, next int64) (pages []*page, err error) {
+	err = j.db.View(ctx, func(tx store.Tx) error {
 		rows, err := tx.Query(`SELECT o.first, o.count, p.body FROM journal_order o JOIN journal_page p ON p.node = o.node AND p.number = o.number
 			WHERE o.first >= $1 ORDER BY o.first LIMIT $2`, next, maxFollow)
 		if err != nil {
@@ -182,21 +203,11 @@ func (j *Journal) entriesFrom(ctx context.Context, next int64) ([]Entry, error) 
 				return err
 			}
 			pages = append(pages, p)
-			total += len(p.records)
 			size += p.size
 		}
 		return rows.Err()
 	})
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]Entry, 0, total)
-	for _, p := range pages {
-		for seq := p.first; seq < p.end(); seq++ {
-			entries = append(entries, p.entry(seq))
-		}
-	}
-	return entries, nil
+	return pages, err
 }
 
 // Wait returns when the follower of that name has followed everything that was appended before Wait was called, so that

@@ -339,6 +339,45 @@ func TestFollowerAppliesEachEntryOnce(t *testing.T) {
 	}
 }
 
+// TestFollowerOverPagesInMemory has a follower begin where others have read some pages, in any order and with gaps.
+func TestFollowerOverPagesInMemory(t *testing.T) {
+	h := open(t, t.TempDir())
+	const pages = 12
+	for n := range pages {
+		if err := h.do(fmt.Sprint("call ", n), nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.waitSequenced(t)
+	for _, seq := range []int64{7, 0, 2, 1, 3, 11, 4, 8, 9} {
+		if _, err := h.j.Get(context.Background(), []int64{seq}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var got []string
+	done := make(chan error, 1)
+	go func() {
+		done <- h.j.Follow(ctx, journal.Follower{Name: "late", DB: h.db, Apply: func(_ store.Tx, entries []journal.Entry) error {
+			for _, e := range entries {
+				if e.Seq != int64(len(got)) {
+					return fmt.Errorf("record %d comes after %d records", e.Seq, len(got))
+				}
+				got = append(got, string(e.Data))
+			}
+			return nil
+		}})
+	}()
+	err := h.j.Wait(t.Context(), "late")
+	cancel()
+	if err := errors.Join(err, <-done); err != nil {
+		t.Fatal(err)
+	}
+	if want := h.records(t); !slices.Equal(got, want) || len(got) != pages {
+		t.Errorf("the follower has %q, the journal %q", got, want)
+	}
+}
+
 func TestWaitEndsWithItsContext(t *testing.T) {
 	h := open(t, t.TempDir())
 	if err := h.do("unfollowed", nil); err != nil {

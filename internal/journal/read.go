@@ -140,6 +140,29 @@ func (c *pageCache) get(seq int64) *page {
 	return nil
 }
 
+// run is pages that follow one another, as many as a follower's round takes, the first of which begins with the index next. It is
+// empty if that one is not there.
+func (c *pageCache) run(next int64) (pages []*page) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	begin := len(c.pages) - 1
+	for begin >= 0 && c.pages[begin].first != next {
+		begin--
+	}
+	size := 0
+	for _, p := range c.pages[max(begin, 0):] {
+		if len(pages) == maxFollow || size >= maxFollowSize {
+			break
+		}
+		if p.first == next { // most are in order, as they were read in order
+			pages = append(pages, p)
+			next = p.end()
+			size += p.size
+		}
+	}
+	return pages
+}
+
 func (c *pageCache) put(p *page) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
