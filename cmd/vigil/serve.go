@@ -6,6 +6,7 @@ import (
 	"flag"
 	"fmt"
 	"log/slog"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"time"
@@ -47,6 +48,7 @@ func serve(ctx context.Context, c *cli, args []string) error {
 	}
 	cfg.Data = *data
 	tuneCollector(c)
+	tuneScheduler(c)
 
 	s, err := server.Start(ctx, cfg)
 	if err != nil {
@@ -103,6 +105,18 @@ func tuneCollector(c *cli) {
 	}
 	debug.SetGCPercent(800)
 	debug.SetMemoryLimit(100 << 20)
+}
+
+// tuneScheduler has one more goroutine run at a time than there are processors, as one of them is often waiting for the disk. Otherwise
+// its place goes to another only after Go's monitor has seen it wait, for which the monitor wakes up thousands of times a second.
+// Who sets GOMAXPROCS knows better.
+func tuneScheduler(c *cli) {
+	for _, v := range c.environ {
+		if strings.HasPrefix(v, "GOMAXPROCS=") {
+			return
+		}
+	}
+	runtime.GOMAXPROCS(runtime.GOMAXPROCS(0) + 1)
 }
 
 // greet says what a person needs to go on.
