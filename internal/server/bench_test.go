@@ -51,8 +51,7 @@ func BenchmarkCall(b *testing.B) {
 	}
 }
 
-// BenchmarkServe is a call with all that is around it: the client's signature, HTTP over loopback, and the followers. Its profile is what
-// the compiler optimizes the server for: docs/architecture.md has the command that renews it.
+// BenchmarkServe is a call with all that is around it: the client's signature, HTTP over loopback, and the followers.
 func BenchmarkServe(b *testing.B) {
 	_, p, calls := benchServer(b)
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: 64}}
