@@ -139,7 +139,7 @@ func (r *Record) AppendJSON(dst []byte) []byte {
 	dst = append(dst, `,"userIdentity":`...)
 	dst = r.UserIdentity.appendJSON(dst)
 	dst = append(dst, `,"eventTime":"`...)
-	dst = r.EventTime.UTC().AppendFormat(dst, "2006-01-02T15:04:05Z")
+	dst = r.EventTime.UTC().AppendFormat(dst, time.RFC3339)
 	dst = append(dst, '"')
 	dst = appendMember(dst, "eventSource", r.EventSource)
 	dst = appendMember(dst, "eventName", r.EventName)

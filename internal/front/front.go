@@ -14,7 +14,6 @@ import (
 	"net/http"
 	"reflect"
 	"runtime/debug"
-	"strconv"
 	"sync"
 	"time"
 
@@ -237,7 +236,6 @@ func (d *Door) answer(w http.ResponseWriter, s *scratch, req *request, requestID
 	} else {
 		s.answer = req.protocol.appendOutput(s.answer[:0], req, out, requestID)
 	}
-	h["Content-Length"] = []string{strconv.Itoa(len(s.answer))}
 	w.WriteHeader(status)
 	_, _ = w.Write(s.answer) // a client that has gone is its own affair: the call is recorded
 }

@@ -12,7 +12,7 @@ type protocol interface {
 	decode(req *request, body []byte, in any) error
 	appendOutput(dst []byte, req *request, out any, requestID string) []byte
 	appendError(dst []byte, req *request, e *call.Error, requestID string) []byte
-	// head sets the headers of the answer, all but its length, and returns its status. e is nil when the call succeeded.
+	// head sets the headers of the answer, all but its length, which the server counts, and returns its status. e is nil when the call succeeded.
 	head(h http.Header, req *request, e *call.Error) (status int)
 	// signatureCode is the code of an error of authentication in this protocol.
 	signatureCode(reason authReason) string

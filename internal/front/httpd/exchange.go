@@ -2,10 +2,11 @@ package httpd
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"io"
+	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -49,7 +50,7 @@ func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 	r := &x.request
 	*r = http.Request{
 		Method: name(in.Header.Method()), Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
-		RequestURI: name(in.Header.RequestURI()), Host: string(in.Header.Host()), RemoteAddr: ctx.RemoteAddr().String(),
+		RequestURI: name(in.Header.RequestURI()), Host: string(in.Header.Host()), RemoteAddr: addressOf(ctx.RemoteAddr()),
 		Header: x.header, Body: &x.body, TLS: ctx.TLSConnectionState(),
 	}
 	if !in.Header.IsHTTP11() {
@@ -73,8 +74,17 @@ func (x *exchange) read(ctx *fasthttp.RequestCtx) error {
 	} else {
 		x.body.from = bytes.NewReader(in.Body())
 	}
-	x.request = *r.WithContext(context.Background())
-	return nil
+	return nil // without a context, which stands for context.Background()
+}
+
+// addressOf is a's text. That of a TCP address is net's own, made in one piece of memory and not in three.
+func addressOf(a net.Addr) string {
+	tcp, ok := a.(*net.TCPAddr)
+	if !ok || len(tcp.IP) == 0 {
+		return a.String()
+	}
+	at := tcp.AddrPort()
+	return netip.AddrPortFrom(at.Addr().Unmap(), at.Port()).String()
 }
 
 func (x *exchange) readURL(text string) error {

@@ -174,7 +174,7 @@ func (c *canonical) appendHeaders(r *http.Request, s *Signature) error {
 // name means nothing.
 func mustBeSigned(name string, presigned bool) bool {
 	const prefix = "x-amz-"
-	return len(name) > len(prefix) && strings.EqualFold(name[:len(prefix)], prefix) &&
+	return len(name) > len(prefix) && name[0]|0x20 == 'x' && strings.EqualFold(name[:len(prefix)], prefix) &&
 		!(presigned && strings.EqualFold(name, "x-amz-date"))
 }
 
