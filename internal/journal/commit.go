@@ -168,7 +168,7 @@ func (j *Journal) refuse(err error) {
 		if len(batch) == 0 {
 			return
 		}
-		answer(batch, fmt.Errorf("%w: %w", ErrNotRecorded, err))
+		answer(batch, fmt.Errorf("%w: %v", ErrNotRecorded, err)) // of these calls nothing is in doubt
 	}
 }
 
@@ -196,6 +196,7 @@ func (j *Journal) commitBatch(batch []*waiter, page *vigil.PageWriter) error {
 		happened, recoverErr := j.settle(number)
 		switch {
 		case recoverErr != nil:
+			j.close() // first: who is answered so may ask again at once
 			answer(batch, fmt.Errorf("%w: %w", ErrInDoubt, err))
 			return fmt.Errorf("%w: %w; then: %w", ErrInDoubt, err, recoverErr)
 		case happened:
@@ -205,8 +206,12 @@ func (j *Journal) commitBatch(batch []*waiter, page *vigil.PageWriter) error {
 	}
 	if err != nil {
 		j.log.Error("A batch could not be recorded; its calls are answered with an internal error.", "calls", len(batch), "error", err)
+		fenced := errors.Is(err, store.ErrFenced)
+		if fenced {
+			j.close()
+		}
 		answer(batch, fmt.Errorf("%w: %w", ErrNotRecorded, err))
-		if errors.Is(err, store.ErrFenced) {
+		if fenced {
 			return err
 		}
 		return nil
