@@ -14,7 +14,7 @@ import (
 //   - seal keeps the wrapped root in the database.
 //   - server is the wiring that cmd/vigil and vigiltest share, so that a test runs what an operator runs.
 const lattice = `
-NONE                                                < arn, clock, sigv4, keycrypt, vigil, store
+NONE                                                < arn, clock, paging, sigv4, keycrypt, vigil, store
 NONE                                                < wire, query, pattern, presto, httpd, attestation, attestationtest, notarytest
 arn                                                 < policy
 sigv4                                               < xks
@@ -26,7 +26,7 @@ vigil, arn                                          < keylife
 store, vigil, clock                                 < journal
 vigil                                               < gather
 journal                                             < notary
-arn, clock, policy, journal, store                  < call
+arn, clock, paging, policy, journal, store          < call
 call, keycrypt, xks, attestation                    < kms
 call                                                < identity, metrics, notify, deliver, alarms, objects, intake
 call, selectors, insights                           < trail
@@ -41,7 +41,7 @@ server, gather                                      < cmd
 
 // packages are the folders of the names in the lattice.
 var packages = map[string]string{
-	"vigil": ".", "arn": "internal/arn", "clock": "internal/clock", "policy": "internal/policy",
+	"vigil": ".", "arn": "internal/arn", "clock": "internal/clock", "paging": "internal/paging", "policy": "internal/policy",
 	"sigv4": "internal/front/sigv4", "wire": "internal/front/wire", "httpd": "internal/front/httpd", "front": "internal/front",
 	"store": "internal/store", "sqlite": "internal/store/sqlite", "postgres": "internal/store/postgres", "storetest": "internal/store/storetest",
 	"query": "internal/query", "pattern": "internal/pattern",

@@ -1,7 +1,6 @@
 package events
 
 import (
-	"database/sql"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -297,7 +296,7 @@ func (d *directory) removeDestination(ref namedRef) {
 
 // load reads everything.
 func (e *Events) load(tx store.Tx) error {
-	buses, err := list(tx, func(row scanner) (*bus, error) {
+	buses, err := store.List(tx, func(row store.Scanner) (*bus, error) {
 		b, created := new(bus), int64(0)
 		err := row.Scan(&b.ref.account, &b.ref.region, &b.ref.name, &b.description, &created)
 		b.created = time.UnixMilli(created)
@@ -309,7 +308,7 @@ func (e *Events) load(tx store.Tx) error {
 	for _, b := range buses {
 		e.known.putBus(b)
 	}
-	refs, err := list(tx, func(row scanner) (r ruleRef, err error) {
+	refs, err := store.List(tx, func(row store.Scanner) (r ruleRef, err error) {
 		return r, row.Scan(&r.bus.account, &r.bus.region, &r.bus.name, &r.name)
 	}, `SELECT account, region, bus, name FROM events_rule ORDER BY account, region, bus, name`)
 	if err != nil {
@@ -327,7 +326,7 @@ func (e *Events) load(tx store.Tx) error {
 
 // loadNamed reads the connections and API destinations.
 func (e *Events) loadNamed(tx store.Tx) error {
-	connections, err := list(tx, func(row scanner) (*connection, error) {
+	connections, err := store.List(tx, func(row store.Scanner) (*connection, error) {
 		c, shown, created, modified, authorized := new(connection), "", int64(0), int64(0), int64(0)
 		err := row.Scan(&c.ref.account, &c.ref.region, &c.ref.name, &c.id, &c.description, &c.authorization, &shown, &c.sealed, &c.version,
 			&created, &modified, &authorized)
@@ -340,7 +339,7 @@ func (e *Events) loadNamed(tx store.Tx) error {
 	for _, c := range connections {
 		e.known.putConnection(c)
 	}
-	destinations, err := list(tx, func(row scanner) (*destination, error) {
+	destinations, err := store.List(tx, func(row store.Scanner) (*destination, error) {
 		d, created, modified := new(destination), int64(0), int64(0)
 		err := row.Scan(&d.ref.account, &d.ref.region, &d.ref.name, &d.id, &d.description, &d.connection, &d.endpoint, &d.method, &d.rate, &d.version,
 			&created, &modified)
@@ -368,7 +367,7 @@ func (e *Events) readRule(tx store.Tx, ref ruleRef) (*rule, error) {
 	if r.pattern, err = pattern.Parse(text); err != nil {
 		return nil, fmt.Errorf("rule %s: %w", ref.arn(), err)
 	}
-	targets, err := list(tx, func(row scanner) (s string, err error) { return s, row.Scan(&s) },
+	targets, err := store.List(tx, func(row store.Scanner) (s string, err error) { return s, row.Scan(&s) },
 		`SELECT target FROM events_target WHERE account = $1 AND region = $2 AND bus = $3 AND rule = $4 ORDER BY id`,
 		ref.bus.account, ref.bus.region, ref.bus.name, ref.name)
 	if err != nil {
@@ -400,28 +399,6 @@ func (e *Events) changed(tx store.Tx, ref ruleRef) error {
 	}
 	tx.OnCommit(func() { e.known.putRule(r) })
 	return nil
-}
-
-type scanner interface{ Scan(...any) error }
-
-var _ scanner = (*sql.Rows)(nil)
-
-// list is what a query finds.
-func list[T any](tx store.Tx, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
-	rows, err := tx.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	var found []T
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, one)
-	}
-	return found, rows.Err()
 }
 
 // count is the number that a query finds.

@@ -62,7 +62,7 @@ func (e *Events) ListTagsForResource(ctx context.Context, c *call.Call, in *even
 	}
 	out := &eventbridge.ListTagsForResourceOutput{Tags: []types.Tag{}}
 	err = e.db.View(ctx, func(tx store.Tx) error {
-		tags, err := list(tx, func(row scanner) (types.Tag, error) {
+		tags, err := store.List(tx, func(row store.Scanner) (types.Tag, error) {
 			var name, value string
 			err := row.Scan(&name, &value)
 			return types.Tag{Key: &name, Value: &value}, err

@@ -10,6 +10,7 @@ import (
 
 	"vigil/internal/arn"
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/policy"
 	"vigil/internal/store"
 )
@@ -147,20 +148,20 @@ func (k *KMS) ListAliases(ctx context.Context, c *call.Call, in *kms.ListAliases
 		}
 		id = ref.id
 	}
-	page := newPage(in.Limit, 50, 100, c.Operation, c.Account(), c.Region, id)
-	after, err := page.after(in.Marker)
+	page := paging.New(in.Limit, 50, 100, c.Operation, c.Account(), c.Region, id)
+	after, err := pageAfter(page, in.Marker)
 	if err != nil {
 		return nil, err
 	}
 	query := `SELECT name, key_id, created, updated FROM kms_alias
 		WHERE account = $1 AND region = $2 AND name > $3 ORDER BY name LIMIT $4`
-	args := []any{c.Account(), c.Region, after, page.limit + 1}
+	args := []any{c.Account(), c.Region, after, page.Limit + 1}
 	if id != "" {
 		query = `SELECT name, key_id, created, updated FROM kms_alias
 			WHERE account = $1 AND region = $2 AND key_id = $5 AND name > $3 ORDER BY name LIMIT $4`
 		args = append(args, id)
 	}
-	aliases, err := list(ctx, k.db, func(row scanner) (types.AliasListEntry, error) {
+	aliases, err := list(ctx, k.db, func(row store.Scanner) (types.AliasListEntry, error) {
 		var name, keyID string
 		var created, updated int64
 		err := row.Scan(&name, &keyID, &created, &updated)
@@ -175,7 +176,7 @@ func (k *KMS) ListAliases(ctx context.Context, c *call.Call, in *kms.ListAliases
 	if err != nil {
 		return nil, err
 	}
-	aliases, next := cut(page, aliases, func(a types.AliasListEntry) string { return *a.AliasName })
+	aliases, next := paging.Cut(page, aliases, func(a types.AliasListEntry) string { return *a.AliasName })
 	return &kms.ListAliasesOutput{Aliases: aliases, NextMarker: next, Truncated: next != nil}, nil
 }
 

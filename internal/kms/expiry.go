@@ -117,7 +117,7 @@ type Expiration struct {
 
 // Expiring are all keys that have material that expires: what the metric SecondsUntilKeyMaterialExpiration of AWS/KMS is made of.
 func (k *KMS) Expiring(ctx context.Context) ([]Expiration, error) {
-	return list(ctx, k.db, func(row scanner) (e Expiration, err error) {
+	return list(ctx, k.db, func(row store.Scanner) (e Expiration, err error) {
 		var ms int64
 		err = row.Scan(&e.Account, &e.Region, &e.KeyID, &ms)
 		e.ValidTo = fromMillis(ms)

@@ -293,7 +293,7 @@ func queryGrants(tx store.Tx, where string, args ...any) (grants []*grant, err e
 	return grants, rows.Err()
 }
 
-func scanGrant(row scanner) (*grant, error) {
+func scanGrant(row store.Scanner) (*grant, error) {
 	g := new(grant)
 	var operations, constraints string
 	var created int64

@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/policy"
 	"vigil/internal/store"
 )
@@ -81,8 +82,8 @@ func (k *KMS) ListKeyPolicies(ctx context.Context, c *call.Call, in *kms.ListKey
 	if err != nil {
 		return nil, err
 	}
-	page := newPage(in.Limit, 100, 1000, c.Operation, key.text)
-	if _, err := page.after(in.Marker); err != nil {
+	page := paging.New(in.Limit, 100, 1000, c.Operation, key.text)
+	if _, err := pageAfter(page, in.Marker); err != nil {
 		return nil, err
 	}
 	return &kms.ListKeyPoliciesOutput{PolicyNames: []string{policyName}}, nil

@@ -14,6 +14,7 @@ import (
 	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/kms/xks"
+	"vigil/internal/paging"
 	"vigil/internal/store"
 )
 
@@ -80,7 +81,7 @@ func (s *keyStore) entry() types.CustomKeyStoresListEntry {
 
 const storeColumns = `account, region, id, name, state, error_code, endpoint, path, access_key, secret, created, credited, version`
 
-func (k *KMS) scanStore(row scanner) (*keyStore, error) {
+func (k *KMS) scanStore(row store.Scanner) (*keyStore, error) {
 	s := new(keyStore)
 	var accessKey string
 	var wrapped []byte
@@ -148,8 +149,8 @@ func (k *KMS) DescribeCustomKeyStores(ctx context.Context, c *call.Call, in *kms
 	if in.CustomKeyStoreId != nil && in.CustomKeyStoreName != nil {
 		return nil, call.Errorf("ValidationException", "CustomKeyStoreId and CustomKeyStoreName cannot both be specified.")
 	}
-	page := newPage(in.Limit, 100, 1000, c.Operation, c.Account(), c.Region)
-	after, err := page.after(in.Marker)
+	page := paging.New(in.Limit, 100, 1000, c.Operation, c.Account(), c.Region)
+	after, err := pageAfter(page, in.Marker)
 	if err != nil {
 		return nil, err
 	}
@@ -170,11 +171,11 @@ func (k *KMS) DescribeCustomKeyStores(ctx context.Context, c *call.Call, in *kms
 		}
 	default:
 		if stores, err = k.storesOf(ctx, `WHERE account = $1 AND region = $2 AND id > $3 ORDER BY id LIMIT $4`,
-			c.Account(), c.Region, after, page.limit+1); err != nil {
+			c.Account(), c.Region, after, page.Limit+1); err != nil {
 			return nil, err
 		}
 	}
-	stores, next := cut(page, stores, func(s *keyStore) string { return s.ref.id })
+	stores, next := paging.Cut(page, stores, func(s *keyStore) string { return s.ref.id })
 	out := &kms.DescribeCustomKeyStoresOutput{CustomKeyStores: []types.CustomKeyStoresListEntry{}, NextMarker: next, Truncated: next != nil}
 	for _, s := range stores {
 		out.CustomKeyStores = append(out.CustomKeyStores, s.entry())

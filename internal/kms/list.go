@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/store"
 )
 
@@ -15,43 +16,31 @@ func (k *KMS) ListKeys(ctx context.Context, c *call.Call, in *kms.ListKeysInput)
 	if err := allowAny(c, "kms:ListKeys", in); err != nil {
 		return nil, err
 	}
-	page := newPage(in.Limit, 100, 1000, c.Operation, c.Account(), c.Region)
-	after, err := page.after(in.Marker)
+	page := paging.New(in.Limit, 100, 1000, c.Operation, c.Account(), c.Region)
+	after, err := pageAfter(page, in.Marker)
 	if err != nil {
 		return nil, err
 	}
-	keys, err := list(ctx, k.db, func(row scanner) (types.KeyListEntry, error) {
+	keys, err := list(ctx, k.db, func(row store.Scanner) (types.KeyListEntry, error) {
 		ref := keyRef{account: c.Account(), region: c.Region}
 		err := row.Scan(&ref.id)
 		return types.KeyListEntry{KeyArn: new(ref.arn().String()), KeyId: &ref.id}, err
 	}, `SELECT id FROM kms_key WHERE account = $1 AND region = $2 AND id > $3 ORDER BY id LIMIT $4`,
-		c.Account(), c.Region, after, page.limit+1)
+		c.Account(), c.Region, after, page.Limit+1)
 	if err != nil {
 		return nil, err
 	}
-	keys, next := cut(page, keys, func(entry types.KeyListEntry) string { return *entry.KeyId })
+	keys, next := paging.Cut(page, keys, func(entry types.KeyListEntry) string { return *entry.KeyId })
 	return &kms.ListKeysOutput{Keys: keys, NextMarker: next, Truncated: next != nil}, nil
 }
 
-type scanner interface{ Scan(...any) error }
-
 // list is what a query finds, never nil.
-func list[T any](ctx context.Context, db store.DB, scan func(scanner) (T, error), query string, args ...any) ([]T, error) {
+func list[T any](ctx context.Context, db store.DB, scan func(store.Scanner) (T, error), query string, args ...any) ([]T, error) {
 	found := []T{}
 	err := db.View(ctx, func(tx store.Tx) error {
-		rows, err := tx.Query(query, args...)
-		if err != nil {
-			return err
-		}
-		defer rows.Close()
-		for rows.Next() {
-			one, err := scan(rows)
-			if err != nil {
-				return err
-			}
-			found = append(found, one)
-		}
-		return rows.Err()
+		all, err := store.List(tx, scan, query, args...)
+		found = append(found, all...)
+		return err
 	})
 	return found, err
 }

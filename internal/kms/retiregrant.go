@@ -10,6 +10,7 @@ import (
 
 	"vigil/internal/arn"
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/policy"
 	"vigil/internal/store"
 )
@@ -159,13 +160,13 @@ func (k *KMS) ListGrants(ctx context.Context, c *call.Call, in *kms.ListGrantsIn
 			grantee = *name
 		}
 	}
-	page := newPage(in.Limit, 50, 100, c.Operation, key.text, id, grantee)
-	after, err := page.after(in.Marker)
+	page := paging.New(in.Limit, 50, 100, c.Operation, key.text, id, grantee)
+	after, err := pageAfter(page, in.Marker)
 	if err != nil {
 		return nil, err
 	}
 	where := `WHERE account = $1 AND region = $2 AND key_id = $3 AND id > $4`
-	args := []any{key.ref.account, key.ref.region, key.ref.id, after, page.limit + 1}
+	args := []any{key.ref.account, key.ref.region, key.ref.id, after, page.Limit + 1}
 	if id != "" {
 		where, args = where+` AND id = $6`, append(args, id)
 	}
@@ -177,7 +178,7 @@ func (k *KMS) ListGrants(ctx context.Context, c *call.Call, in *kms.ListGrantsIn
 	if err != nil {
 		return nil, err
 	}
-	grants, next := cut(page, grants, func(g *grant) string { return g.id })
+	grants, next := paging.Cut(page, grants, func(g *grant) string { return g.id })
 	return &kms.ListGrantsOutput{Grants: k.entries(grants), NextMarker: next, Truncated: next != nil}, nil
 }
 
@@ -204,13 +205,13 @@ func (k *KMS) ListRetirableGrants(ctx context.Context, c *call.Call, in *kms.Lis
 			return nil, call.Errorf("AccessDeniedException", "The retiring principal %s is not in account %s.", retiring, c.Account())
 		}
 	}
-	page := newPage(in.Limit, 50, 100, c.Operation, c.Account(), c.Region, retiring)
-	after, err := page.after(in.Marker)
+	page := paging.New(in.Limit, 50, 100, c.Operation, c.Account(), c.Region, retiring)
+	after, err := pageAfter(page, in.Marker)
 	if err != nil {
 		return nil, err
 	}
 	where := `WHERE retiring = $1 AND region = $2 AND id > $3`
-	args := []any{retiring, c.Region, after, page.limit + 1}
+	args := []any{retiring, c.Region, after, page.Limit + 1}
 	if in.RetiringPrincipal == nil { // a service is in no account: the caller sees its own account's
 		where, args = where+` AND issuer = $5`, append(args, c.Account())
 	}
@@ -218,7 +219,7 @@ func (k *KMS) ListRetirableGrants(ctx context.Context, c *call.Call, in *kms.Lis
 	if err != nil {
 		return nil, err
 	}
-	grants, next := cut(page, grants, func(g *grant) string { return g.id })
+	grants, next := paging.Cut(page, grants, func(g *grant) string { return g.id })
 	return &kms.ListRetirableGrantsOutput{Grants: k.entries(grants), NextMarker: next, Truncated: next != nil}, nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"vigil/internal/call"
 	"vigil/internal/journal"
 	"vigil/internal/kms/keycrypt"
+	"vigil/internal/paging"
 	"vigil/internal/store"
 )
 
@@ -347,8 +348,8 @@ func (k *KMS) ListKeyRotations(ctx context.Context, c *call.Call, in *kms.ListKe
 	if err := key.rotates(); err != nil {
 		return nil, err
 	}
-	page := newPage(in.Limit, 100, 1000, c.Operation, key.text, string(in.IncludeKeyMaterial))
-	after, err := page.after(in.Marker)
+	page := paging.New(in.Limit, 100, 1000, c.Operation, key.text, string(in.IncludeKeyMaterial))
+	after, err := pageAfter(page, in.Marker)
 	if err != nil {
 		return nil, err
 	}
@@ -377,7 +378,7 @@ func (k *KMS) ListKeyRotations(ctx context.Context, c *call.Call, in *kms.ListKe
 			found = append(found, entry{key.rotationEntry(v), v.ordinal})
 		}
 	}
-	found, next := cut(page, found, func(e entry) string { return strconv.FormatInt(e.ordinal, 10) })
+	found, next := paging.Cut(page, found, func(e entry) string { return strconv.FormatInt(e.ordinal, 10) })
 	out := &kms.ListKeyRotationsOutput{Rotations: make([]types.RotationsListEntry, len(found)), NextMarker: next, Truncated: next != nil}
 	for i := range found {
 		out.Rotations[i] = found[i].RotationsListEntry

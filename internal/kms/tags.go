@@ -8,6 +8,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/kms/types"
 
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/store"
 )
 
@@ -71,21 +72,21 @@ func (k *KMS) ListResourceTags(ctx context.Context, c *call.Call, in *kms.ListRe
 	if err != nil {
 		return nil, err
 	}
-	page := newPage(in.Limit, 50, 50, c.Operation, key.text)
-	after, err := page.after(in.Marker)
+	page := paging.New(in.Limit, 50, 50, c.Operation, key.text)
+	after, err := pageAfter(page, in.Marker)
 	if err != nil {
 		return nil, err
 	}
-	tags, err := list(ctx, k.db, func(row scanner) (tag types.Tag, err error) {
+	tags, err := list(ctx, k.db, func(row store.Scanner) (tag types.Tag, err error) {
 		var name, value string
 		err = row.Scan(&name, &value)
 		return types.Tag{TagKey: &name, TagValue: &value}, err
 	}, `SELECT name, value FROM kms_tag WHERE account = $1 AND region = $2 AND key_id = $3 AND name > $4 ORDER BY name LIMIT $5`,
-		key.ref.account, key.ref.region, key.ref.id, after, page.limit+1)
+		key.ref.account, key.ref.region, key.ref.id, after, page.Limit+1)
 	if err != nil {
 		return nil, err
 	}
-	tags, next := cut(page, tags, func(t types.Tag) string { return *t.TagKey })
+	tags, next := paging.Cut(page, tags, func(t types.Tag) string { return *t.TagKey })
 	return &kms.ListResourceTagsOutput{Tags: tags, NextMarker: next, Truncated: next != nil}, nil
 }
 

@@ -2,7 +2,6 @@ package logs
 
 import (
 	"context"
-	"encoding/base64"
 	"errors"
 	"strings"
 	"time"
@@ -11,6 +10,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/policy"
 	"vigil/internal/query"
 	"vigil/internal/store"
@@ -45,8 +45,8 @@ func (l *Logs) FilterLogEvents(ctx context.Context, c *call.Call, in *cloudwatch
 		return nil, err
 	}
 	s.stream = names.wants
-	check := filterToken(in, g)
-	if s.from, s.forward, err = check.begin(in, s.low); err != nil {
+	search := searchList(in, g)
+	if s.from, s.forward, err = beginSearch(search, in, s.low); err != nil {
 		return nil, err
 	}
 	events, next, end, err := s.run(ctx, limitOf(in.Limit), maxEventsBytes)
@@ -62,7 +62,7 @@ func (l *Logs) FilterLogEvents(ctx context.Context, c *call.Call, in *cloudwatch
 		})
 	}
 	if !end {
-		out.NextToken = check.token(next, s.forward)
+		out.NextToken = search.Token([]byte(*token(next, s.forward)))
 	}
 	return out, nil
 }
@@ -128,28 +128,22 @@ func (n *streamNames) wants(tx store.Tx, id int64) (bool, error) {
 	return name != "", nil
 }
 
-// searchToken is the nextToken of a search: which search it is of, its direction, and where it goes on.
-type searchToken [tokenCheck]byte
-
-func filterToken(in *cloudwatchlogs.FilterLogEventsInput, g *group) searchToken {
-	return listOf(g.arn().String(), deref(in.FilterPattern), strings.Join(in.LogStreamNames, ":"), deref(in.LogStreamNamePrefix))
-}
-
-func (t searchToken) token(p position, forward bool) *string {
-	return new(base64.RawURLEncoding.EncodeToString(append(t[:], *token(p, forward)...)))
+// searchList tells searches apart. The token of one has its direction and where it goes on.
+func searchList(in *cloudwatchlogs.FilterLogEventsInput, g *group) paging.List {
+	return paging.Of(g.arn().String(), deref(in.FilterPattern), strings.Join(in.LogStreamNames, ":"), deref(in.LogStreamNamePrefix))
 }
 
 // backFrom is the earliest start of the range of a search that goes back.
 var backFrom = time.Date(2024, 1, 1, 0, 0, 0, 0, time.UTC)
 
-// begin is where a search begins, and in which direction. A token tells both.
-func (t searchToken) begin(in *cloudwatchlogs.FilterLogEventsInput, low int64) (from position, forward bool, err error) {
+// beginSearch is where a search begins, and in which direction. A token tells both.
+func beginSearch(search paging.List, in *cloudwatchlogs.FilterLogEventsInput, low int64) (from position, forward bool, err error) {
 	if in.NextToken != nil {
-		data, err := base64.RawURLEncoding.Strict().DecodeString(*in.NextToken)
-		if err != nil || len(data) < tokenCheck || searchToken(data[:tokenCheck]) != t {
+		place, ok := search.Place(*in.NextToken)
+		if !ok {
 			return position{}, false, badToken()
 		}
-		return parseToken(string(data[tokenCheck:]))
+		return parseToken(string(place))
 	}
 	if in.StartFromHead == nil || *in.StartFromHead {
 		return position{time: low}, true, nil

@@ -14,6 +14,7 @@ import (
 
 	"vigil/internal/arn"
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/policy"
 	"vigil/internal/store"
 )
@@ -174,7 +175,7 @@ func loadGroup(tx store.Tx, id LogGroupID) (*group, error) {
 // load reads all groups, and what is still to be removed.
 func (l *Logs) load(ctx context.Context) error {
 	return l.db.View(ctx, func(tx store.Tx) error {
-		ids, err := list(tx, func(row scanner) (id LogGroupID, err error) {
+		ids, err := store.List(tx, func(row store.Scanner) (id LogGroupID, err error) {
 			return id, row.Scan(&id.Account, &id.Region, &id.Name)
 		}, `SELECT account, region, name FROM logs_group`)
 		if err != nil {
@@ -303,11 +304,11 @@ func (l *Logs) DescribeLogGroups(ctx context.Context, c *call.Call, in *cloudwat
 		return nil, err
 	}
 	page := newListPage(in.Limit, c, deref(in.LogGroupNamePrefix), deref(in.LogGroupNamePattern), strings.Join(in.LogGroupIdentifiers, " "))
-	after, err := page.after(in.NextToken)
+	after, err := pageAfter(page, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
-	groups, next := cut(page, l.groupsAfter(c, after, wanted), func(g *group) string { return g.Name })
+	groups, next := paging.Cut(page, l.groupsAfter(c, after, wanted), func(g *group) string { return g.Name })
 
 	out := &cloudwatchlogs.DescribeLogGroupsOutput{LogGroups: []types.LogGroup{}, NextToken: next}
 	for _, g := range groups {

@@ -13,6 +13,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/policy"
 	"vigil/internal/query"
 	"vigil/internal/store"
@@ -126,7 +127,7 @@ func roomForFilter(tx store.Tx, g *group) error {
 
 // loadFilters reads a group's filters, by name.
 func loadFilters(tx store.Tx, groupID int64) ([]*metricFilter, error) {
-	return list(tx, func(row scanner) (*metricFilter, error) {
+	return store.List(tx, func(row store.Scanner) (*metricFilter, error) {
 		var id, created int64
 		var name, pattern, kept string
 		if err := row.Scan(&id, &name, &pattern, &kept, &created); err != nil {
@@ -181,7 +182,7 @@ func (l *Logs) DescribeMetricFilters(ctx context.Context, c *call.Call, in *clou
 		groups = l.groupsAfter(c, "", func(string) bool { return true })
 	}
 	page := newListPage(in.Limit, c, deref(in.LogGroupName), deref(in.FilterNamePrefix), deref(in.MetricName), deref(in.MetricNamespace))
-	after, err := page.after(in.NextToken)
+	after, err := pageAfter(page, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -202,7 +203,7 @@ func (l *Logs) DescribeMetricFilters(ctx context.Context, c *call.Call, in *clou
 		}
 	}
 	slices.SortFunc(found, func(a, b types.MetricFilter) int { return cmp.Compare(order(a), order(b)) })
-	found, next := cut(page, found, order)
+	found, next := paging.Cut(page, found, order)
 	return &cloudwatchlogs.DescribeMetricFiltersOutput{MetricFilters: append([]types.MetricFilter{}, found...), NextToken: next}, nil
 }
 

@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 
 	"vigil/internal/call"
+	"vigil/internal/paging"
 	"vigil/internal/store"
 )
 
@@ -116,7 +117,7 @@ func (l *Logs) DescribeLogStreams(ctx context.Context, c *call.Call, in *cloudwa
 		return nil, invalid("Cannot order by LastEventTime with a logStreamNamePrefix.")
 	}
 	page := newListPage(in.Limit, c, fmt.Sprint(g.id, byTime, descending), deref(in.LogStreamNamePrefix))
-	after, err := page.after(in.NextToken)
+	after, err := pageAfter(page, in.NextToken)
 	if err != nil {
 		return nil, err
 	}
@@ -137,7 +138,7 @@ func (l *Logs) DescribeLogStreams(ctx context.Context, c *call.Call, in *cloudwa
 		return in.NextToken != nil && direction*cmp.Compare(order(s), after) <= 0
 	})
 	slices.SortFunc(streams, func(a, b stream) int { return direction * cmp.Compare(order(a), order(b)) })
-	streams, next := cut(page, streams, order)
+	streams, next := paging.Cut(page, streams, order)
 
 	out := &cloudwatchlogs.DescribeLogStreamsOutput{LogStreams: []types.LogStream{}, NextToken: next}
 	for _, s := range streams {
@@ -172,7 +173,7 @@ func (l *Logs) ownStream(c *call.Call, action string, groupName *string, name st
 func (l *Logs) streams(ctx context.Context, g *group, prefix string) ([]stream, error) {
 	byName := map[string]stream{}
 	err := l.db.View(ctx, func(tx store.Tx) error {
-		created, err := list(tx, func(row scanner) (s stream, err error) {
+		created, err := store.List(tx, func(row store.Scanner) (s stream, err error) {
 			return s, row.Scan(&s.name, &s.id, &s.created)
 		}, `SELECT name, id, created FROM logs_stream WHERE group_id = $1 AND name >= $2`, g.id, prefix)
 		for _, s := range created {
@@ -184,7 +185,7 @@ func (l *Logs) streams(ctx context.Context, g *group, prefix string) ([]stream, 
 		return nil, err
 	}
 	err = l.watch.View(ctx, func(tx store.Tx) error {
-		data, err := list(tx, scanDataStream, `SELECT name, id, created, first, last, ingested FROM logs_data_stream WHERE group_id = $1 AND name >= $2`, g.id, prefix)
+		data, err := store.List(tx, scanDataStream, `SELECT name, id, created, first, last, ingested FROM logs_data_stream WHERE group_id = $1 AND name >= $2`, g.id, prefix)
 		for _, s := range data {
 			if !l.isDeleted(s.id) {
 				byName[s.name] = s
@@ -228,7 +229,7 @@ func (l *Logs) dataStreamIn(tx store.Tx, groupID int64, name string) (*stream, e
 	return &s, nil
 }
 
-func scanDataStream(row scanner) (s stream, err error) {
+func scanDataStream(row store.Scanner) (s stream, err error) {
 	return s, row.Scan(&s.name, &s.id, &s.created, &s.first, &s.last, &s.ingested)
 }
 

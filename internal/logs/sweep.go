@@ -93,7 +93,7 @@ func (l *Logs) allGroups() []*group {
 type deletion struct{ group, stream int64 }
 
 func loadDeleted(tx store.Tx) ([]deletion, error) {
-	return list(tx, func(row scanner) (d deletion, err error) { return d, row.Scan(&d.group, &d.stream) },
+	return store.List(tx, func(row store.Scanner) (d deletion, err error) { return d, row.Scan(&d.group, &d.stream) },
 		`SELECT group_id, stream_id FROM logs_deleted`)
 }
 
@@ -154,7 +154,7 @@ func (l *Logs) removePages(ctx context.Context, groupID int64, where string, arg
 	for {
 		var pages []page
 		err := l.watch.Update(ctx, func(tx store.Tx) (err error) {
-			pages, err = list(tx, func(row scanner) (p page, err error) { return p, row.Scan(&p.id, &p.size) },
+			pages, err = store.List(tx, func(row store.Scanner) (p page, err error) { return p, row.Scan(&p.id, &p.size) },
 				`SELECT id, size FROM logs_page WHERE `+where+` LIMIT `+strconv.Itoa(sweepPages), args...)
 			if err != nil {
 				return err

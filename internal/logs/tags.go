@@ -101,7 +101,7 @@ func (l *Logs) untag(c *call.Call, g *group, names []string) {
 func (l *Logs) tags(ctx context.Context, g *group) (map[string]string, error) {
 	tags := map[string]string{}
 	err := l.db.View(ctx, func(tx store.Tx) error {
-		pairs, err := list(tx, func(row scanner) (pair [2]string, err error) {
+		pairs, err := store.List(tx, func(row store.Scanner) (pair [2]string, err error) {
 			return pair, row.Scan(&pair[0], &pair[1])
 		}, `SELECT name, value FROM logs_tag WHERE group_id = $1`, g.id)
 		for _, pair := range pairs {

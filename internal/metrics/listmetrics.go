@@ -163,7 +163,7 @@ func (r *listRow) metric() types.Metric {
 func writeListToken(c *call.Call, in *cloudwatch.ListMetricsInput, p listPlace) *string {
 	place := binary.AppendVarint(nil, p.id)
 	place = append(place, p.namespace+"\x00"+p.name...)
-	return writeToken(c, listRequest(in), place)
+	return listOf(c, listRequest(in)).Token(place)
 }
 
 func readListToken(c *call.Call, in *cloudwatch.ListMetricsInput) (listPlace, error) {

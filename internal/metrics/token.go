@@ -1,33 +1,29 @@
 package metrics
 
 import (
-	"bytes"
-	"crypto/sha256"
-	"encoding/base64"
 	"encoding/binary"
 	"encoding/json"
 
-	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
 
 	"vigil/internal/call"
+	"vigil/internal/paging"
 )
 
-// A NextToken is base64 of a check and a place. The check is over the place and the request that the token was given for. It guards
-// against mistakes, and needs no key: whoever makes up a token only chooses where among the caller's own metrics an answer begins.
-const tokenCheck = 12
-
-func writeToken(c *call.Call, request any, place []byte) *string {
-	return aws.String(base64.RawURLEncoding.EncodeToString(append(checkOf(c, request, place), place...)))
+// listOf is the list that a request asks for.
+func listOf(c *call.Call, request any) paging.List {
+	// The order of members is that of the type, and no member is a map, so that equal requests have equal texts.
+	text, _ := json.Marshal(request)
+	return paging.Of(c.Account(), c.Region, string(text))
 }
 
 // readToken returns the place of a token that was given for the same request.
-func readToken(c *call.Call, request any, text string) ([]byte, error) {
-	token, err := base64.RawURLEncoding.Strict().DecodeString(text)
-	if err != nil || len(token) < tokenCheck || !bytes.Equal(token[:tokenCheck], checkOf(c, request, token[tokenCheck:])) {
+func readToken(c *call.Call, request any, token string) ([]byte, error) {
+	place, ok := listOf(c, request).Place(token)
+	if !ok {
 		return nil, errToken(c)
 	}
-	return token[tokenCheck:], nil
+	return place, nil
 }
 
 // errToken is what the operation has for a token that is not valid.
@@ -36,13 +32,6 @@ func errToken(c *call.Call) error {
 		return call.Errorf(invalidValue, "The value for parameter NextToken is invalid.")
 	}
 	return call.Errorf(invalidToken, "The value for parameter NextToken is invalid.")
-}
-
-func checkOf(c *call.Call, request any, place []byte) []byte {
-	h := sha256.New()
-	// The order of members is that of the type, and no member is a map, so that equal requests have equal texts.
-	_ = json.NewEncoder(h).Encode([]any{c.Account(), c.Region, request, place})
-	return h.Sum(nil)[:tokenCheck]
 }
 
 // dataPlace is where an answer of GetMetricData begins: at a query, behind the point of a time if it has begun.
@@ -57,7 +46,7 @@ func writeDataToken(c *call.Call, in *cloudwatch.GetMetricDataInput, p dataPlace
 	if p.begun {
 		place = binary.AppendVarint(place, p.after)
 	}
-	return writeToken(c, dataRequest(in), place)
+	return listOf(c, dataRequest(in)).Token(place)
 }
 
 func readDataToken(c *call.Call, in *cloudwatch.GetMetricDataInput) (dataPlace, error) {

@@ -115,37 +115,18 @@ func (d *directory) expired(now time.Time) (refs []subscriptionRef) {
 
 func (d *directory) load(tx store.Tx) error {
 	d.topics, d.subscriptions = make(map[topicRef]*topic), make(map[topicRef]map[string]*subscription)
-	topics, err := query(tx, scanTopic, `SELECT `+topicColumns+` FROM notify_topic`)
+	topics, err := store.List(tx, scanTopic, `SELECT `+topicColumns+` FROM notify_topic`)
 	if err != nil {
 		return err
 	}
 	for _, t := range topics {
 		d.putTopic(t)
 	}
-	subs, err := query(tx, scanSubscription, `SELECT `+subscriptionColumns+` FROM notify_subscription`)
+	subs, err := store.List(tx, scanSubscription, `SELECT `+subscriptionColumns+` FROM notify_subscription`)
 	for _, s := range subs {
 		d.putSubscription(s)
 	}
 	return err
-}
-
-type scanner interface{ Scan(...any) error }
-
-// query is what a query finds.
-func query[T any](tx store.Tx, scan func(scanner) (T, error), statement string, args ...any) (found []T, err error) {
-	rows, err := tx.Query(statement, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		one, err := scan(rows)
-		if err != nil {
-			return nil, err
-		}
-		found = append(found, one)
-	}
-	return found, rows.Err()
 }
 
 const (
@@ -153,7 +134,7 @@ const (
 	subscriptionColumns = `account, region, topic, id, protocol, endpoint, principal, attributes, state, token, expires, authenticated, guarded`
 )
 
-func scanTopic(row scanner) (*topic, error) {
+func scanTopic(row store.Scanner) (*topic, error) {
 	t := &topic{}
 	var attributes, tags string
 	var created int64
@@ -167,7 +148,7 @@ func scanTopic(row scanner) (*topic, error) {
 	return t, json.Unmarshal([]byte(tags), &t.tags)
 }
 
-func scanSubscription(row scanner) (*subscription, error) {
+func scanSubscription(row store.Scanner) (*subscription, error) {
 	s := &subscription{}
 	var attributes string
 	var expires, authenticated, guarded int64

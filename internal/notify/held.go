@@ -87,7 +87,7 @@ func (n *Notify) dueHeld(ctx context.Context) (due []waiting, next time.Time, er
 	}
 	var rows []row
 	err = n.watch.View(ctx, func(tx store.Tx) (err error) {
-		rows, err = query(tx, func(s scanner) (r row, err error) { return r, s.Scan(&r.id, &r.since, &r.due, &r.wrapped) },
+		rows, err = store.List(tx, func(s store.Scanner) (r row, err error) { return r, s.Scan(&r.id, &r.since, &r.due, &r.wrapped) },
 			`SELECT id, since, due, held FROM notify_held ORDER BY due, since, id LIMIT $1`, heldAtATime)
 		return err
 	})

@@ -160,7 +160,7 @@ func (n *Notify) letters(ctx context.Context, next int64) (letters []addressed, 
 	}
 	err = n.db.View(ctx, func(tx store.Tx) error {
 		letters, end = nil, next
-		rows, err := query(tx, func(s scanner) (r row, err error) { err = s.Scan(&r.seq, &r.wrapped); return r, err },
+		rows, err := store.List(tx, func(s store.Scanner) (r row, err error) { err = s.Scan(&r.seq, &r.wrapped); return r, err },
 			`SELECT seq, letter FROM notify_letter WHERE seq >= $1 ORDER BY seq LIMIT $2`, next, lettersAtATime)
 		if err != nil {
 			return err

@@ -28,7 +28,7 @@ func (n *Notify) ListTopics(ctx context.Context, c *call.Call, in *sns.ListTopic
 	}
 	var found []*topic
 	err = n.db.View(ctx, func(tx store.Tx) (err error) {
-		found, err = query(tx, scanTopic, `SELECT `+topicColumns+` FROM notify_topic
+		found, err = store.List(tx, scanTopic, `SELECT `+topicColumns+` FROM notify_topic
 			WHERE account = $1 AND region = $2 AND name > $3 ORDER BY name LIMIT $4`, c.Account(), c.Region, after[0], pageSize+1)
 		return err
 	})
@@ -77,7 +77,7 @@ func (n *Notify) ListSubscriptionsByTopic(ctx context.Context, c *call.Call, in 
 func (n *Notify) subscriptions(ctx context.Context, condition string, args ...any) (shown []types.Subscription, next *string, err error) {
 	var found []*subscription
 	err = n.db.View(ctx, func(tx store.Tx) (err error) {
-		found, err = query(tx, scanSubscription, `SELECT `+subscriptionColumns+` FROM notify_subscription
+		found, err = store.List(tx, scanSubscription, `SELECT `+subscriptionColumns+` FROM notify_subscription
 			WHERE account = $1 AND region = $2 AND (`+condition+`) AND state <> '`+unsubscribed+`' ORDER BY topic, id LIMIT $3`, args...)
 		return err
 	})

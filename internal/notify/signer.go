@@ -64,7 +64,7 @@ func loadSigner(tx store.Tx, secrets Wrapper, now time.Time) (*signer, error) {
 		id            string
 		wrapped, cert []byte
 	}
-	rows, err := query(tx, func(r scanner) (x row, err error) { err = r.Scan(&x.id, &x.wrapped, &x.cert); return x, err },
+	rows, err := store.List(tx, func(r store.Scanner) (x row, err error) { err = r.Scan(&x.id, &x.wrapped, &x.cert); return x, err },
 		`SELECT id, wrapped, cert FROM notify_signer ORDER BY created, id`)
 	if err != nil {
 		return nil, err

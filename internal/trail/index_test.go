@@ -155,13 +155,13 @@ func FuzzTimes(f *testing.F) {
 
 func FuzzToken(f *testing.F) {
 	c, in := caller(home), &cloudtrail.LookupEventsInput{StartTime: aws.Time(time.Unix(1, 0))}
-	f.Add(writeToken(c, in, position{hit{1, 2}, 3}))
+	f.Add(*writeToken(c, in, position{hit{1, 2}, 3}))
 	f.Add(base64.RawURLEncoding.EncodeToString(make([]byte, 40)))
 	f.Fuzz(func(t *testing.T, token string) {
 		in := *in
 		in.NextToken = &token
-		if p, ok := readToken(c, &in); ok && writeToken(c, &in, p) != token {
-			t.Errorf("%q is taken for %q", token, writeToken(c, &in, p))
+		if p, ok := readToken(c, &in); ok && *writeToken(c, &in, p) != token {
+			t.Errorf("%q is taken for %q", token, *writeToken(c, &in, p))
 		}
 	})
 }

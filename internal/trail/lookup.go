@@ -81,7 +81,7 @@ func (t *Trail) LookupEvents(ctx context.Context, c *call.Call, in *cloudtrail.L
 		more := found[limit].hit
 		found = found[:limit]
 		next := position{last: found[limit-1].hit, walk: max(walked.walk, more.seq+1)}
-		out.NextToken = aws.String(writeToken(c, in, next))
+		out.NextToken = writeToken(c, in, next)
 	}
 	for _, e := range found {
 		out.Events = append(out.Events, e.event)
