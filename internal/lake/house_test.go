@@ -32,6 +32,7 @@ type house struct {
 	journal     *journal.Journal
 	timeout     time.Duration
 	lake        *Lake
+	people      map[string]string // unique ids of users and roles, by ARN
 	ops         map[string]call.Operation
 	stop        func() // of the queries
 }
@@ -51,7 +52,7 @@ func open(t testing.TB) *house {
 		t.Cleanup(func() { _ = db.Close() })
 		return db
 	}
-	h := &house{TB: t, main: db("vigil"), watch: db("watch"), clock: clock.NewMovable(0)}
+	h := &house{TB: t, main: db("vigil"), watch: db("watch"), clock: clock.NewMovable(0), people: map[string]string{}}
 	var err error
 	if h.journal, err = journal.Open(context.Background(), h.main, slog.New(slog.DiscardHandler)); err != nil {
 		t.Fatal(err)
@@ -66,7 +67,8 @@ func open(t testing.TB) *house {
 func (h *house) begin() {
 	h.Helper()
 	var err error
-	h.lake, err = New(context.Background(), Config{DB: h.main, Watch: h.watch, Journal: h.journal, Clock: h.clock, Log: slog.New(slog.DiscardHandler), Timeout: h.timeout})
+	h.lake, err = New(context.Background(), Config{DB: h.main, Watch: h.watch, Journal: h.journal, Clock: h.clock, Log: slog.New(slog.DiscardHandler), Timeout: h.timeout,
+		Principals: Principals{UniqueID: func(arn string) (string, bool) { id, ok := h.people[arn]; return id, ok }, ARN: func(string) (string, bool) { return "", false }}})
 	if err != nil {
 		h.Fatal(err)
 	}
@@ -116,6 +118,7 @@ func (h *house) call(who caller, op string, in any) (any, error) {
 			h.Fatal(err)
 		}
 		p.Type, p.ARN, p.UserName = "IAMUser", "arn:aws:iam::"+who.account+":user/carol", "carol"
+		p.UniqueID = h.people[p.ARN]
 		p.Permissions = &policy.Permissions{Identity: []policy.Source{{Document: document}}}
 	}
 	c := &call.Call{Principal: p, Service: "cloudtrail", Operation: op, Region: who.region, Time: at, RequestID: uuid.NewString(), EventID: call.NewEventID(at)}
@@ -188,7 +191,11 @@ func (h *house) startQuery(who caller, statement string) *string {
 // result waits for the end of a query, and returns its status and its rows.
 func (h *house) result(who caller, id *string) (status string, rows []string) {
 	h.Helper()
-	in := &cloudtrail.GetQueryResultsInput{QueryId: id, MaxQueryResults: new(int32(700))}
+	return h.resultOf(who, &cloudtrail.GetQueryResultsInput{QueryId: id, MaxQueryResults: new(int32(700))})
+}
+
+func (h *house) resultOf(who caller, in *cloudtrail.GetQueryResultsInput) (status string, rows []string) {
+	h.Helper()
 	for deadline := time.Now().Add(30 * time.Second); ; {
 		out := do[cloudtrail.GetQueryResultsOutput](h, who, "GetQueryResults", in)
 		if status = string(out.QueryStatus); status == "QUEUED" || status == "RUNNING" {
@@ -232,6 +239,7 @@ func TestPostgreSQL(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"StoreIsAView", TestStoreIsAView}, {"StoreLife", TestStoreLife}, {"Queries", TestQueryLife}, {"Restart", TestRestart}, {"Cancel", TestCancel},
+		{"Policies", TestAnotherAccountQueries}, {"Policy", TestStorePolicyDenies},
 	} {
 		t.Run(test.name, test.run)
 	}

@@ -5,7 +5,7 @@
 // is compiled to SQLite's SQL by package presto, is run by an SQLite that has nothing but virtual tables over such views (engine.go,
 // table.go, scan.go), and leaves its result in the database, where it stays for seven days (run.go, results.go).
 //
-// The operations are those of stores (stores.go, stores_change.go, tags.go) and of queries (queries.go, start.go).
+// The operations are those of stores (stores.go, stores_change.go, policies.go, tags.go) and of queries (queries.go, start.go).
 package lake
 
 import (
@@ -30,6 +30,8 @@ type Config struct {
 	Journal *journal.Journal
 	Clock   clock.Clock
 	Log     *slog.Logger
+	// Principals knows the users and roles that resource policies may name.
+	Principals Principals
 	// Timeout is how long a query runs at most; 0 is an hour.
 	Timeout time.Duration
 }
@@ -41,6 +43,8 @@ type Lake struct {
 	clock     clock.Clock
 	log       *slog.Logger
 	timeout   time.Duration
+
+	principals Principals
 
 	dataFor atomic.Pointer[map[askedFor]bool] // see AsksForData
 	wake    chan struct{}                     // there are queries to run
@@ -102,6 +106,7 @@ var migrations = []string{
 		query TEXT NOT NULL,
 		store TEXT NOT NULL,
 		PRIMARY KEY (store, query))`,
+	policyMigration,
 }
 
 // resultMigrations are the tables of the watch database.
@@ -117,7 +122,7 @@ var resultMigrations = []string{
 
 // New prepares the tables. Queries are run once Run runs.
 func New(ctx context.Context, config Config) (*Lake, error) {
-	l := &Lake{db: config.DB, watch: config.Watch, journal: config.Journal, clock: config.Clock, log: config.Log, timeout: config.Timeout,
+	l := &Lake{db: config.DB, watch: config.Watch, journal: config.Journal, clock: config.Clock, log: config.Log, timeout: config.Timeout, principals: config.Principals,
 		wake: make(chan struct{}, 1), running: map[string]context.CancelCauseFunc{}}
 	if l.timeout == 0 {
 		l.timeout = time.Hour
@@ -150,6 +155,10 @@ func (l *Lake) Operations() []call.Operation {
 		call.Op("StartEventDataStoreIngestion", l.StartEventDataStoreIngestion),
 		call.Op("StopEventDataStoreIngestion", l.StopEventDataStoreIngestion),
 		call.Op("UpdateEventDataStore", l.UpdateEventDataStore),
+
+		call.Op("DeleteResourcePolicy", l.DeleteResourcePolicy),
+		call.Read("GetResourcePolicy", l.GetResourcePolicy),
+		call.Op("PutResourcePolicy", l.PutResourcePolicy),
 
 		call.Op("AddTags", l.AddTags),
 		call.Read("ListTags", l.ListTags),

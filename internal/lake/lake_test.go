@@ -85,10 +85,11 @@ func TestStoreLife(t *testing.T) {
 	h.refused("InvalidEventSelectorsException", alice, "CreateEventDataStore", &cloudtrail.CreateEventDataStoreInput{Name: new("b"), AdvancedEventSelectors: []types.AdvancedEventSelector{{
 		FieldSelectors: []types.AdvancedFieldSelector{{Field: new("eventName"), Equals: []string{"Encrypt"}}}}}})
 	h.refused("InvalidParameterException", alice, "CreateEventDataStore", &cloudtrail.CreateEventDataStoreInput{Name: new("b"), BillingMode: types.BillingModeFixedRetentionPricing, RetentionPeriod: new(int32(3000))})
+	h.refused("OrganizationsNotInUseException", alice, "CreateEventDataStore", &cloudtrail.CreateEventDataStoreInput{Name: new("b"), OrganizationEnabled: new(true)})
 	h.refused("UnsupportedOperationException", alice, "CreateEventDataStore", &cloudtrail.CreateEventDataStoreInput{Name: new("b"), KmsKeyId: new("alias/k")})
 	h.refused("InvalidParameterException", alice, "UpdateEventDataStore", &cloudtrail.UpdateEventDataStoreInput{EventDataStore: a})
 	h.refused("InvalidParameterException", alice, "UpdateEventDataStore", &cloudtrail.UpdateEventDataStoreInput{EventDataStore: a, BillingMode: types.BillingModeFixedRetentionPricing})
-	h.refused("EventDataStoreARNInvalidException", bob, "GetEventDataStore", &cloudtrail.GetEventDataStoreInput{EventDataStore: a})
+	h.refused("AccessDeniedException", bob, "GetEventDataStore", &cloudtrail.GetEventDataStoreInput{EventDataStore: a})
 	h.refused("EventDataStoreNotFoundException", bob, "GetEventDataStore", &cloudtrail.GetEventDataStoreInput{EventDataStore: &id})
 	h.refused("EventDataStoreARNInvalidException", alice.in("eu-west-1"), "GetEventDataStore", &cloudtrail.GetEventDataStoreInput{EventDataStore: a})
 	h.refused("EventDataStoreARNInvalidException", alice, "GetEventDataStore", &cloudtrail.GetEventDataStoreInput{EventDataStore: new("nonsense")})

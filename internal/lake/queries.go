@@ -84,17 +84,15 @@ func unknownQuery(id string) error {
 
 // asked finds the query that a call names, if the caller may perform its operation on all the stores that it reads.
 func (l *Lake) asked(ctx context.Context, c *call.Call, id, inStore, owner *string) (*aQuery, error) {
-	if err := checkOwner(c, owner); err != nil {
-		return nil, err
-	}
+	account := ownerOf(c, owner)
 	var q *aQuery
 	err := l.db.View(ctx, func(tx store.Tx) (err error) {
-		q, err = queryOf(tx, c.Account(), c.Region, aws.ToString(id))
+		q, err = queryOf(tx, account, c.Region, aws.ToString(id))
 		return err
 	})
 	var unknown *call.Error
 	if errors.As(err, &unknown) { // who may ask about no store is not told what there is
-		if denied := allow(c, arn.New("cloudtrail", c.Region, c.Account(), "eventdatastore/*")); denied != nil {
+		if denied := l.allow(ctx, c, arn.New("cloudtrail", c.Region, account, "eventdatastore/*")); denied != nil {
 			return nil, denied
 		}
 	}
@@ -102,7 +100,7 @@ func (l *Lake) asked(ctx context.Context, c *call.Call, id, inStore, owner *stri
 		return nil, err
 	}
 	for _, id := range q.stores {
-		if err := allow(c, arn.New("cloudtrail", c.Region, c.Account(), "eventdatastore/"+id)); err != nil {
+		if err := l.allow(ctx, c, arn.New("cloudtrail", c.Region, account, "eventdatastore/"+id)); err != nil {
 			return nil, err
 		}
 	}
@@ -119,12 +117,12 @@ func (l *Lake) asked(ctx context.Context, c *call.Call, id, inStore, owner *stri
 	return q, nil
 }
 
-// checkOwner refuses the stores of other accounts.
-func checkOwner(c *call.Call, owner *string) error {
-	if owner != nil && *owner != c.Account() {
-		return call.NotBuilt("Querying the event data stores of another account (EventDataStoreOwnerAccountId)")
+// ownerOf is whose stores a query reads: the caller's, unless it says otherwise. A query of another account's stores is among that account's queries.
+func ownerOf(c *call.Call, owner *string) string {
+	if owner != nil {
+		return *owner
 	}
-	return nil
+	return c.Account()
 }
 
 // DescribeQuery tells how a query of the last seven days is getting on.
@@ -181,7 +179,7 @@ func (l *Lake) ListQueries(ctx context.Context, c *call.Call, in *cloudtrail.Lis
 	out := &cloudtrail.ListQueriesOutput{Queries: []types.Query{}}
 	err = l.db.View(ctx, func(tx store.Tx) error {
 		found, err := queries(tx, `id IN (SELECT query FROM lake_query_store WHERE store = $1) AND account = $2 AND created >= $3 AND created <= $4 AND (CAST($5 AS TEXT) = '' OR status = $5)
-			ORDER BY created DESC, id LIMIT $6 OFFSET $7`, s.id, c.Account(), max(begin, c.Time.Add(-history).UnixMilli()), end, string(in.QueryStatus), limit+1, from)
+			ORDER BY created DESC, id LIMIT $6 OFFSET $7`, s.id, s.account, max(begin, c.Time.Add(-history).UnixMilli()), end, string(in.QueryStatus), limit+1, from)
 		for _, q := range found {
 			out.Queries = append(out.Queries, types.Query{CreationTime: at(q.created), QueryId: &q.id, QueryStatus: q.status})
 		}

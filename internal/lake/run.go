@@ -227,6 +227,7 @@ func (l *Lake) sweep(ctx context.Context, now time.Time) error {
 		before := now.Add(-deletion).UnixMilli()
 		for _, statement := range []string{
 			`DELETE FROM lake_period WHERE store IN (SELECT id FROM lake_store WHERE deleted > 0 AND deleted <= $1)`,
+			`DELETE FROM lake_policy WHERE store IN (SELECT id FROM lake_store WHERE deleted > 0 AND deleted <= $1)`,
 			`DELETE FROM lake_tag WHERE store IN (SELECT id FROM lake_store WHERE deleted > 0 AND deleted <= $1)`,
 			`DELETE FROM lake_store WHERE deleted > 0 AND deleted <= $1`,
 		} {

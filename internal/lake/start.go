@@ -23,7 +23,8 @@ import (
 const maxConcurrent = 10
 
 // StartQuery starts a query, which sees every event that was answered before. Its statement is read and compiled at once, so that an error
-// in it is this call's. DeliveryS3Uri, and the queries of dashboards, are refused.
+// in it is this call's. The stores are the caller's, or of the account that it names, whose
+// resource policies then have to let it in. DeliveryS3Uri, and the queries of dashboards, are refused.
 func (l *Lake) StartQuery(ctx context.Context, c *call.Call, in *cloudtrail.StartQueryInput) (*cloudtrail.StartQueryOutput, error) {
 	switch {
 	case in.QueryAlias != nil || in.QueryParameters != nil:
@@ -33,12 +34,9 @@ func (l *Lake) StartQuery(ctx context.Context, c *call.Call, in *cloudtrail.Star
 	case aws.ToString(in.QueryStatement) == "":
 		return nil, call.Errorf("InvalidParameterException", "QueryStatement or QueryAlias must be specified.")
 	}
-	if err := checkOwner(c, in.EventDataStoreOwnerAccountId); err != nil {
-		return nil, err
-	}
-	q := &aQuery{id: uuid.NewString(), account: c.Account(), region: c.Region, statement: *in.QueryStatement, created: c.Time.UnixMilli()}
+	q := &aQuery{id: uuid.NewString(), account: ownerOf(c, in.EventDataStoreOwnerAccountId), region: c.Region, statement: *in.QueryStatement, created: c.Time.UnixMilli()}
 	compiled, err := l.compile(ctx, q, func(id string) error {
-		return allow(c, arn.New("cloudtrail", c.Region, c.Account(), "eventdatastore/"+id))
+		return l.allow(ctx, c, arn.New("cloudtrail", c.Region, q.account, "eventdatastore/"+id))
 	})
 	if err != nil {
 		return nil, err

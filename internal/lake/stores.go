@@ -3,6 +3,7 @@ package lake
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 	"time"
 
@@ -140,7 +141,7 @@ func (s *dataStore) view(at time.Time, end int64) *view {
 	return &view{account: s.account, from: at.Add(-time.Duration(s.retention) * day).UnixMilli(), end: end, periods: s.periods}
 }
 
-// storeName is how a call names a store: by its ARN or by the last part of that.
+// storeName is how a call names a store: by its ARN or by the last part of that. One of another account is named where that may let the caller in.
 func storeName(c *call.Call, text string) (arn.ARN, error) {
 	a := arn.New("cloudtrail", c.Region, c.Account(), "eventdatastore/"+text)
 	if strings.HasPrefix(text, "arn:") {
@@ -149,7 +150,7 @@ func storeName(c *call.Call, text string) (arn.ARN, error) {
 			return a, invalidARN(text)
 		}
 	}
-	if !isStoreID(a.ID()) || a.Region != c.Region || a.Account != c.Account() {
+	if !isStoreID(a.ID()) || a.Region != c.Region || a.Account != c.Account() && !slices.Contains(policyActions, "cloudtrail:"+c.Operation) {
 		return a, invalidARN(text)
 	}
 	return a, nil
@@ -186,7 +187,7 @@ func (l *Lake) named(ctx context.Context, c *call.Call, text string) (*dataStore
 	if err != nil {
 		return nil, err
 	}
-	if err := allow(c, a); err != nil {
+	if err := l.allow(ctx, c, a); err != nil {
 		return nil, err
 	}
 	var found *dataStore
@@ -195,11 +196,6 @@ func (l *Lake) named(ctx context.Context, c *call.Call, text string) (*dataStore
 		return err
 	})
 	return found, err
-}
-
-func allow(c *call.Call, a arn.ARN) error {
-	c.Touch(storeType, a)
-	return c.Allow("cloudtrail:"+c.Operation, policy.Resource{ARN: a.String(), Account: a.Account}, nil)
 }
 
 // allowAll is allow for operations that are about no store.

@@ -43,7 +43,7 @@ func (s settings) check() error {
 	case aws.ToString(s.kmsKey) != "":
 		return call.NotBuilt("Encrypting an event data store with a KMS key (KmsKeyId)")
 	case aws.ToBool(s.organization):
-		return call.NotBuilt("An event data store of an organization (OrganizationEnabled)")
+		return call.Errorf("OrganizationsNotInUseException", "The account is not a member of an organization.")
 	}
 	return nil
 }
@@ -96,12 +96,12 @@ func (s *dataStore) fits(tx store.Tx) error {
 
 // CreateEventDataStore makes a store, which takes events in from then on unless StartIngestion is false. KmsKeyId and OrganizationEnabled
 // are refused. It is ENABLED at once.
-func (l *Lake) CreateEventDataStore(_ context.Context, c *call.Call, in *cloudtrail.CreateEventDataStoreInput) (*cloudtrail.CreateEventDataStoreOutput, error) {
+func (l *Lake) CreateEventDataStore(ctx context.Context, c *call.Call, in *cloudtrail.CreateEventDataStoreInput) (*cloudtrail.CreateEventDataStoreOutput, error) {
 	now := c.Time.UnixMilli()
 	made := &dataStore{id: uuid.NewString(), account: c.Account(), region: c.Region, everywhere: true, protected: true, billing: in.BillingMode, created: now, updated: now,
 		stopped: in.StartIngestion != nil && !*in.StartIngestion}
 	c.Touch(storeType, made.arn())
-	if err := allow(c, arn.New("cloudtrail", c.Region, c.Account(), "eventdatastore/*")); err != nil {
+	if err := l.allow(ctx, c, arn.New("cloudtrail", c.Region, c.Account(), "eventdatastore/*")); err != nil {
 		return nil, err
 	}
 	if made.billing == "" {

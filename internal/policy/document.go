@@ -1,5 +1,7 @@
 package policy
 
+import "slices"
+
 // Document is a policy, compiled: what it says is decided without parsing.
 // It does not change, and may be used by many goroutines.
 type Document struct {
@@ -68,6 +70,22 @@ func (a *actionSet) match(action string) bool {
 		}
 	}
 	return a.not
+}
+
+// ActionsWithin says whether the document is about some actions only: each action that it names is one of them, or means one by its wildcards,
+// and it has no NotAction. It is for services whose resources' policies can be about few.
+func (d *Document) ActionsWithin(actions []string) bool {
+	for _, s := range slices.Concat(d.denies, d.allows) {
+		if s.actions.not {
+			return false
+		}
+		for i := range s.actions.patterns {
+			if !slices.ContainsFunc(actions, func(action string) bool { return s.actions.patterns[i].match(action, nil) }) {
+				return false
+			}
+		}
+	}
+	return true
 }
 
 // resourceSet is Resource or NotResource. A key policy's Resource is "*", which means the key that has the policy.

@@ -299,7 +299,10 @@ func (s *Server) openServices(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if s.lake, err = lake.New(ctx, lake.Config{DB: s.main, Watch: s.watch, Journal: s.journal, Clock: s.clock, Log: s.log}); err != nil {
+	if s.lake, err = lake.New(ctx, lake.Config{
+		DB: s.main, Watch: s.watch, Journal: s.journal, Clock: s.clock, Log: s.log,
+		Principals: lake.Principals{UniqueID: s.identity.UniqueID, ARN: s.identity.ARN},
+	}); err != nil {
 		return err
 	}
 	proxies, err := s.proxies()

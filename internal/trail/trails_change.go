@@ -17,10 +17,10 @@ import (
 // linger is for how long a deleted trail is kept for what is still to be delivered of it.
 const linger = 7 * 24 * time.Hour
 
-// checkOrganization refuses what there is nothing for. A trail that had it would promise what nobody keeps.
+// checkOrganization refuses trails of organizations, as CloudTrail does where the account is in none. No account of Vigil's is in one.
 func checkOrganization(organization *bool) error {
 	if aws.ToBool(organization) {
-		return call.NotBuilt("A trail of an organization (IsOrganizationTrail)")
+		return call.Errorf("OrganizationsNotInUseException", "The account is not a member of an organization.")
 	}
 	return nil
 }
@@ -28,7 +28,7 @@ func checkOrganization(organization *bool) error {
 // CreateTrail makes a trail, which logs once StartLogging is called. It has the management events of the account in its
 // home region, or in all of them. It delivers to a bucket, which has to be there and the account's own, and to a log group if it has one.
 // With KmsKeyId, which may be an id, an alias or the ARN of either, log files are encrypted with that key, whose policy has to let CloudTrail
-// describe it and generate data keys. IsOrganizationTrail is refused. The role is kept, and not assumed.
+// describe it and generate data keys. IsOrganizationTrail is refused: no account is in an organization. The role is kept, and not assumed.
 func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.CreateTrailInput) (*cloudtrail.CreateTrailOutput, error) {
 	made := &aTrail{account: c.Account(), home: c.Region, name: aws.ToString(in.Name), global: true}
 	if err := checkTrailName(made.name); err != nil {

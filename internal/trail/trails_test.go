@@ -477,7 +477,7 @@ func TestWhatATrailMayNotBe(t *testing.T) {
 		{"InsufficientSnsTopicPolicyException", func(in *cloudtrail.CreateTrailInput) {
 			in.SnsTopicName = new("arn:aws:sns:us-east-1:" + bob.account + ":topic")
 		}},
-		{"UnsupportedOperationException", func(in *cloudtrail.CreateTrailInput) { in.IsOrganizationTrail = new(true) }},
+		{"OrganizationsNotInUseException", func(in *cloudtrail.CreateTrailInput) { in.IsOrganizationTrail = new(true) }},
 	} {
 		h.refused(alice, "CreateTrail", valid(test.change), test.code)
 	}
