@@ -172,23 +172,6 @@ func (l *Lake) Operations() []call.Operation {
 	}
 }
 
-// list reads all rows of a query.
-func list[T any](tx store.Tx, read func(scan func(...any) error) (T, error), query string, args ...any) (all []T, err error) {
-	rows, err := tx.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		one, err := read(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
-}
-
 func truth(is bool) int64 {
 	if is {
 		return 1

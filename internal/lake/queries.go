@@ -37,10 +37,10 @@ const queryColumns = `id, account, region, statement, created, status, took, sca
 
 // queries reads those that a condition is true of.
 func queries(tx store.Tx, where string, args ...any) ([]*aQuery, error) {
-	found, err := list(tx, func(scan func(...any) error) (*aQuery, error) {
+	found, err := store.List(tx, func(row store.Scanner) (*aQuery, error) {
 		q := &aQuery{}
 		var status, columns string
-		if err := scan(&q.id, &q.account, &q.region, &q.statement, &q.created, &status, &q.took, &q.scanned, &q.matched, &q.bytes, &q.results, &columns, &q.error); err != nil {
+		if err := row.Scan(&q.id, &q.account, &q.region, &q.statement, &q.created, &status, &q.took, &q.scanned, &q.matched, &q.bytes, &q.results, &columns, &q.error); err != nil {
 			return nil, err
 		}
 		if q.status = types.QueryStatus(status); columns == "" {
@@ -52,8 +52,8 @@ func queries(tx store.Tx, where string, args ...any) ([]*aQuery, error) {
 		return nil, err
 	}
 	for _, q := range found {
-		q.stores, err = list(tx, func(scan func(...any) error) (id string, err error) {
-			return id, scan(&id)
+		q.stores, err = store.List(tx, func(row store.Scanner) (id string, err error) {
+			return id, row.Scan(&id)
 		}, `SELECT store FROM lake_query_store WHERE query = $1 ORDER BY store`, q.id)
 		if err != nil {
 			return nil, err

@@ -61,11 +61,11 @@ const storeColumns = `id, account, region, name, everywhere, retention, billing,
 
 // stores reads those that a condition is true of.
 func stores(tx store.Tx, where string, args ...any) ([]*dataStore, error) {
-	found, err := list(tx, func(scan func(...any) error) (*dataStore, error) {
+	found, err := store.List(tx, func(row store.Scanner) (*dataStore, error) {
 		s := &dataStore{}
 		var everywhere, protected, stopped int64
 		var chosen, billing string
-		if err := scan(&s.id, &s.account, &s.region, &s.name, &everywhere, &s.retention, &billing, &protected, &chosen, &s.created, &s.updated, &s.deleted, &stopped); err != nil {
+		if err := row.Scan(&s.id, &s.account, &s.region, &s.name, &everywhere, &s.retention, &billing, &protected, &chosen, &s.created, &s.updated, &s.deleted, &stopped); err != nil {
 			return nil, err
 		}
 		s.everywhere, s.protected, s.stopped, s.billing = everywhere != 0, protected != 0, stopped != 0, types.BillingMode(billing)
@@ -83,10 +83,10 @@ func stores(tx store.Tx, where string, args ...any) ([]*dataStore, error) {
 }
 
 func (s *dataStore) loadPeriods(tx store.Tx) (err error) {
-	s.periods, err = list(tx, func(scan func(...any) error) (p period, err error) {
+	s.periods, err = store.List(tx, func(row store.Scanner) (p period, err error) {
 		var everywhere int64
 		var chosen string
-		if err := scan(&p.begin, &p.end, &everywhere, &chosen); err != nil {
+		if err := row.Scan(&p.begin, &p.end, &everywhere, &chosen); err != nil {
 			return p, err
 		}
 		if everywhere == 0 {

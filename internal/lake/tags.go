@@ -54,9 +54,9 @@ func (l *Lake) ListTags(ctx context.Context, c *call.Call, in *cloudtrail.ListTa
 		}
 		listed := types.ResourceTag{ResourceId: aws.String(id), TagsList: []types.Tag{}}
 		err = l.db.View(ctx, func(tx store.Tx) error {
-			tags, err := list(tx, func(scan func(...any) error) (types.Tag, error) {
+			tags, err := store.List(tx, func(row store.Scanner) (types.Tag, error) {
 				var name, value string
-				err := scan(&name, &value)
+				err := row.Scan(&name, &value)
 				return types.Tag{Key: &name, Value: &value}, err
 			}, `SELECT name, value FROM lake_tag WHERE store = $1 ORDER BY name`, s.id)
 			listed.TagsList = append(listed.TagsList, tags...)

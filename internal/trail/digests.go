@@ -32,10 +32,10 @@ type chain struct {
 
 const chainColumns = `trail, region, begun, bucket, object, hash, signature, ends, document, signed, refused`
 
-func scanChain(scan func(...any) error) (*chain, error) {
+func scanChain(row store.Scanner) (*chain, error) {
 	c := new(chain)
 	var refused int64
-	err := scan(&c.trail, &c.region, &c.begun, &c.bucket, &c.object, &c.hash, &c.signature, &c.ends, &c.document, &c.signed, &refused)
+	err := row.Scan(&c.trail, &c.region, &c.begun, &c.bucket, &c.object, &c.hash, &c.signature, &c.ends, &c.document, &c.signed, &refused)
 	c.refused = refused != 0
 	return c, err
 }
@@ -202,7 +202,7 @@ func (t *Trail) signDigest(ctx context.Context, one *aTrail, c *chain) error {
 			fileDigested, c.trail, c.region, fileDelivered, end); err != nil {
 			return err
 		}
-		files, err := list(tx, scanFile, `SELECT `+fileColumns+` FROM trail_file WHERE trail = $1 AND region = $2 AND state = $3 ORDER BY id`, c.trail, c.region, fileDigested)
+		files, err := store.List(tx, scanFile, `SELECT `+fileColumns+` FROM trail_file WHERE trail = $1 AND region = $2 AND state = $3 ORDER BY id`, c.trail, c.region, fileDigested)
 		if err != nil {
 			return err
 		}

@@ -51,9 +51,9 @@ func digestKeyContext(fingerprint string) []byte { return []byte("digest signing
 
 // digestKeys are those of an account in a region, the newest first.
 func digestKeys(tx store.Tx, account, region string) ([]*digestKey, error) {
-	return list(tx, func(scan func(...any) error) (*digestKey, error) {
+	return store.List(tx, func(row store.Scanner) (*digestKey, error) {
 		k := new(digestKey)
-		return k, scan(&k.fingerprint, &k.public, &k.secret, &k.from, &k.until)
+		return k, row.Scan(&k.fingerprint, &k.public, &k.secret, &k.from, &k.until)
 	}, `SELECT fingerprint, public, secret, valid_from, valid_until FROM trail_digest_key WHERE account = $1 AND region = $2 ORDER BY valid_until DESC`, account, region)
 }
 

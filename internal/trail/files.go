@@ -129,10 +129,10 @@ type fileRow struct {
 
 const fileColumns = `id, trail, region, folder, state, due, first, last, runs, size, oldest, newest, bucket, object, refused, hash`
 
-func scanFile(scan func(...any) error) (*fileRow, error) {
+func scanFile(row store.Scanner) (*fileRow, error) {
 	f := new(fileRow)
 	var refused int64
-	err := scan(&f.id, &f.trail, &f.region, &f.folder, &f.state, &f.due, &f.first, &f.last, &f.runs, &f.size, &f.oldest, &f.newest, &f.bucket, &f.object, &refused, &f.hash)
+	err := row.Scan(&f.id, &f.trail, &f.region, &f.folder, &f.state, &f.due, &f.first, &f.last, &f.runs, &f.size, &f.oldest, &f.newest, &f.bucket, &f.object, &refused, &f.hash)
 	f.refused, f.run = refused != 0, run{0, -1}
 	return f, err
 }
@@ -175,7 +175,7 @@ func (t *Trail) file(tx store.Tx, p *parcel) error {
 		return nil
 	}
 	open, err := scanFile(tx.QueryRow(`SELECT `+fileColumns+` FROM trail_file WHERE trail = $1 AND region = $2 AND folder = $3 AND state = $4`,
-		p.trail.id, p.region, p.folder, fileOpen).Scan)
+		p.trail.id, p.region, p.folder, fileOpen))
 	stored := err == nil
 	if errors.Is(err, store.ErrNoRows) {
 		open, err = nil, nil

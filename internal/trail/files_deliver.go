@@ -124,7 +124,7 @@ func (t *Trail) dueTrails(ctx context.Context, now time.Time) (due []int64, err 
 		}
 	}
 	err = t.watch.View(ctx, func(tx store.Tx) error {
-		ids, err := list(tx, func(scan func(...any) error) (id int64, err error) { return id, scan(&id) },
+		ids, err := store.List(tx, func(row store.Scanner) (id int64, err error) { return id, row.Scan(&id) },
 			`SELECT DISTINCT trail FROM trail_file WHERE state = $1 OR state = $2 OR (state = $3 AND due <= $4)`, fileFull, fileAddressed, fileOpen, now.UnixMilli())
 		if err != nil {
 			return err
@@ -132,7 +132,7 @@ func (t *Trail) dueTrails(ctx context.Context, now time.Time) (due []int64, err 
 		for _, id := range ids {
 			add(id)
 		}
-		all, err := list(tx, scanChain, `SELECT `+chainColumns+` FROM trail_chain`)
+		all, err := store.List(tx, scanChain, `SELECT `+chainColumns+` FROM trail_chain`)
 		for _, chain := range all {
 			chains[place{chain.trail, chain.region}] = true
 			if chain.end() <= now.UnixMilli() {
@@ -221,12 +221,12 @@ func (t *Trail) forgetFiles(ctx context.Context, id int64) error {
 // next is what of a trail is to be delivered next: a file or a digest, or neither.
 func (t *Trail) next(ctx context.Context, id, now int64) (file *fileRow, digest *chain, err error) {
 	err = t.watch.View(ctx, func(tx store.Tx) error {
-		files, err := list(tx, scanFile, `SELECT `+fileColumns+` FROM trail_file WHERE trail = $1 AND (state = $2 OR state = $3 OR (state = $4 AND due <= $5))
+		files, err := store.List(tx, scanFile, `SELECT `+fileColumns+` FROM trail_file WHERE trail = $1 AND (state = $2 OR state = $3 OR (state = $4 AND due <= $5))
 			ORDER BY due, id LIMIT 1`, id, fileFull, fileAddressed, fileOpen, now)
 		if err != nil {
 			return err
 		}
-		chains, err := list(tx, scanChain, `SELECT `+chainColumns+` FROM trail_chain WHERE trail = $1 ORDER BY begun, region`, id)
+		chains, err := store.List(tx, scanChain, `SELECT `+chainColumns+` FROM trail_chain WHERE trail = $1 ORDER BY begun, region`, id)
 		if err != nil {
 			return err
 		}
@@ -305,7 +305,7 @@ func (t *Trail) addressFile(ctx context.Context, one *aTrail, f *fileRow) error 
 		return t.watch.Update(ctx, func(tx store.Tx) error { return f.update(tx) })
 	}
 	return t.watch.Update(ctx, func(tx store.Tx) error {
-		now, err := scanFile(tx.QueryRow(`SELECT `+fileColumns+` FROM trail_file WHERE id = $1`, f.id).Scan)
+		now, err := scanFile(tx.QueryRow(`SELECT `+fileColumns+` FROM trail_file WHERE id = $1`, f.id))
 		if err != nil {
 			return err
 		}

@@ -385,9 +385,9 @@ func (f *finder) publish(ctx context.Context) error {
 	}
 	var waiting []pending
 	err := f.watch.View(ctx, func(tx store.Tx) (err error) {
-		waiting, err = list(tx, func(scan func(...any) error) (p pending, err error) {
+		waiting, err = store.List(tx, func(row store.Scanner) (p pending, err error) {
 			var text string
-			err = scan(&p.id, &p.in.account, &p.in.region, &text)
+			err = row.Scan(&p.id, &p.in.account, &p.in.region, &text)
 			p.record = []byte(text)
 			return p, err
 		}, `SELECT id, account, region, record FROM trail_insight_pending ORDER BY number, id`)
@@ -451,9 +451,9 @@ func (t *Trail) lookupInsights(ctx context.Context, q query, after position, n i
 	}
 	column := map[kind]string{everything: "CAST($5 AS TEXT)", eventID: "id", eventName: "name", eventSource: "source"}[q.kind]
 	err = t.main.View(ctx, func(tx store.Tx) error {
-		events, err = list(tx, func(scan func(...any) error) (e found, err error) {
+		events, err = store.List(tx, func(row store.Scanner) (e found, err error) {
 			var id, source, name, record string
-			err = scan(&e.hit.second, &e.hit.seq, &id, &source, &name, &record)
+			err = row.Scan(&e.hit.second, &e.hit.seq, &id, &source, &name, &record)
 			e.event = types.Event{EventId: &id, EventSource: &source, EventName: &name, CloudTrailEvent: &record,
 				EventTime: aws.Time(time.Unix(e.hit.second, 0).UTC()), Resources: []types.Resource{}}
 			return e, err

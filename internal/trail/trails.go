@@ -139,8 +139,8 @@ func (t *Trail) openTrails(ctx context.Context) error {
 	}
 	t.trails = map[string][]*aTrail{}
 	return t.main.View(ctx, func(tx store.Tx) error {
-		accounts, err := list(tx, func(scan func(...any) error) (account string, err error) {
-			return account, scan(&account)
+		accounts, err := store.List(tx, func(row store.Scanner) (account string, err error) {
+			return account, row.Scan(&account)
 		}, `SELECT DISTINCT account FROM trail`)
 		if err != nil {
 			return err
@@ -157,10 +157,10 @@ func (t *Trail) openTrails(ctx context.Context) error {
 
 // loadTrails reads an account's trails by name, those that are deleted included.
 func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
-	trails, err := list(tx, func(scan func(...any) error) (*aTrail, error) {
+	trails, err := store.List(tx, func(row store.Scanner) (*aTrail, error) {
 		t := &aTrail{account: account}
 		var global, everywhere int64
-		err := scan(&t.id, &t.home, &t.name, &t.bucket, &t.prefix, &t.groupARN, &t.roleARN, &global, &everywhere, &t.deleted, &t.topicARN, &t.validFrom, &t.validUntil, &t.kmsKey)
+		err := row.Scan(&t.id, &t.home, &t.name, &t.bucket, &t.prefix, &t.groupARN, &t.roleARN, &global, &everywhere, &t.deleted, &t.topicARN, &t.validFrom, &t.validUntil, &t.kmsKey)
 		t.global, t.everywhere = global != 0, everywhere != 0
 		return t, err
 	}, `SELECT id, home, name, bucket, prefix, group_arn, role_arn, global, everywhere, deleted, topic_arn, valid_from, valid_until, kms_key FROM trail WHERE account = $1 ORDER BY name, home, id`, account)
@@ -168,8 +168,8 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 		return nil, err
 	}
 	for _, t := range trails {
-		t.logging, err = list(tx, func(scan func(...any) error) (p period, err error) {
-			return p, scan(&p.begin, &p.end)
+		t.logging, err = store.List(tx, func(row store.Scanner) (p period, err error) {
+			return p, row.Scan(&p.begin, &p.end)
 		}, `SELECT begun, ended FROM trail_logging WHERE trail = $1 ORDER BY begun`, t.id)
 		if err != nil {
 			return nil, err
@@ -182,23 +182,6 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 		}
 	}
 	return trails, nil
-}
-
-// list reads all rows of a query.
-func list[T any](tx store.Tx, read func(scan func(...any) error) (T, error), query string, args ...any) (all []T, err error) {
-	rows, err := tx.Query(query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
-	for rows.Next() {
-		one, err := read(rows.Scan)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, one)
-	}
-	return all, rows.Err()
 }
 
 // save writes all of a trail but when it logs.

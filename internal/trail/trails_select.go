@@ -69,10 +69,10 @@ func choose(basic []types.EventSelector, advanced []types.AdvancedEventSelector)
 
 // loadChoices reads what a trail took and takes, the latest last.
 func loadChoices(tx store.Tx, trail int64) ([]choice, error) {
-	return list(tx, func(scan func(...any) error) (choice, error) {
+	return store.List(tx, func(row store.Scanner) (choice, error) {
 		var since int64
 		var text string
-		if err := scan(&since, &text); err != nil {
+		if err := row.Scan(&since, &text); err != nil {
 			return choice{}, err
 		}
 		var d document

@@ -75,9 +75,9 @@ func (t *Trail) ListTags(ctx context.Context, c *call.Call, in *cloudtrail.ListT
 		}
 		one := types.ResourceTag{ResourceId: &id}
 		err = t.main.View(ctx, func(tx store.Tx) error {
-			one.TagsList, err = list(tx, func(scan func(...any) error) (types.Tag, error) {
+			one.TagsList, err = store.List(tx, func(row store.Scanner) (types.Tag, error) {
 				var key, value string
-				err := scan(&key, &value)
+				err := row.Scan(&key, &value)
 				return types.Tag{Key: &key, Value: &value}, err
 			}, `SELECT name, value FROM trail_tag WHERE trail = $1 ORDER BY name`, found.id)
 			return err
