@@ -11,7 +11,6 @@ import (
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 
-	"vigil/internal/paging"
 	"vigil/internal/query"
 )
 
@@ -101,7 +100,7 @@ func TestFilterLogEventsRefuses(t *testing.T) {
 		"InvalidParameterException: logStreamNames and logStreamNamePrefix":                                      {LogGroupName: new("g"), LogStreamNames: []string{"s"}, LogStreamNamePrefix: new("s")},
 		"InvalidParameterException: The specified nextToken is invalid.":                                         {LogGroupName: new("g"), NextToken: new("AAAA")},
 		"InvalidParameterException: The specified nextToken":                                                     {LogGroupName: new("g"), NextToken: token, FilterPattern: new("x")},
-		"InvalidParameterException: The specified next":                                                          {LogGroupName: new("g"), NextToken: new(base64.RawURLEncoding.EncodeToString(decoded[:len(paging.List{})]))},
+		"InvalidParameterException: The specified next":                                                          {LogGroupName: new("g"), NextToken: new(base64.RawURLEncoding.EncodeToString(decoded[:12]))},
 		"InvalidParameterException: If a filter pattern starts with '{' it must end with '}'":                    {LogGroupName: new("g"), FilterPattern: new("{ $.a")},
 		"InvalidParameterException: startFromHead can only be false if startTime is on or after 2024-01-01T00:0": {LogGroupName: new("g"), StartFromHead: new(false)},
 		"InvalidParameterException: Invalid ARN":                                                                 {LogGroupIdentifier: new("arn:aws:kms:us-west-2:111122223333:key/1")},

@@ -1,7 +1,8 @@
 // Package paging is how a list that is too long for one answer goes on in the next: the token in between.
 //
-// A token has the place where the list goes on, and a check of which list that is. The check guards against mistakes, such as another
-// operation's token or another key's. It needs no key: who makes up a token only chooses where in a list of their own an answer begins.
+// A token has the place where the list goes on, and a check of it and of which list that is. The check guards against mistakes, such as another
+// operation's token, another key's, or one with a letter lost. It needs no key: who makes up a token only chooses where in a list of their
+// own an answer begins.
 package paging
 
 import (
@@ -14,7 +15,7 @@ import (
 )
 
 // List is which list a token belongs to.
-type List [12]byte
+type List [sha256.Size]byte
 
 // Of is the list that its scope tells from others: the operation, whose items it has, and by what they are chosen.
 func Of(scope ...string) (l List) {
@@ -23,23 +24,31 @@ func Of(scope ...string) (l List) {
 		binary.Write(h, binary.BigEndian, uint32(len(s)))
 		h.Write([]byte(s))
 	}
-	copy(l[:], h.Sum(nil))
+	h.Sum(l[:0])
 	return l
+}
+
+// checkSize is how much of a hash a token has.
+const checkSize = 12
+
+func (l List) check(place []byte) []byte {
+	sum := sha256.Sum256(append(l[:], place...))
+	return sum[:checkSize:checkSize]
 }
 
 // Token is the text that the next request for the list goes on with.
 func (l List) Token(place []byte) *string {
-	text := base64.RawURLEncoding.EncodeToString(append(l[:], place...))
+	text := base64.RawURLEncoding.EncodeToString(append(l.check(place), place...))
 	return &text
 }
 
 // Place is where a token says that the list goes on, unless it is no token of the list.
 func (l List) Place(token string) (place []byte, ok bool) {
 	data, err := base64.RawURLEncoding.Strict().DecodeString(token)
-	if err != nil || !bytes.HasPrefix(data, l[:]) {
+	if err != nil || len(data) < checkSize || !bytes.Equal(data[:checkSize], l.check(data[checkSize:])) {
 		return nil, false
 	}
-	return data[len(l):], true
+	return data[checkSize:], true
 }
 
 // Page is one answer of a list whose items are ordered by a text that no two have in common, such as their names.

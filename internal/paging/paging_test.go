@@ -63,6 +63,15 @@ func TestOthersTokens(t *testing.T) {
 			t.Errorf("%q takes it", scope)
 		}
 	}
+	for n := range len(*token) {
+		letter := "A"
+		if (*token)[n] == 'A' {
+			letter = "B"
+		}
+		if _, ok := paging.Of("ListKeys", "1", "2").Place((*token)[:n] + letter + (*token)[n+1:]); ok {
+			t.Errorf("the token is taken with letter %d changed", n)
+		}
+	}
 	if place, ok := paging.Of("ListKeys", "1", "2").Place(*token); !ok || string(place) != "x" {
 		t.Errorf("its own list reads %q, %t", place, ok)
 	}
