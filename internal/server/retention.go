@@ -18,40 +18,54 @@ const MinRetention = 24 * time.Hour
 // retentionSlack is how much longer records stay at most than they must: so many are dropped at once, with one statement.
 const retentionSlack = 24 * time.Hour
 
-// retentionPace is how often it is seen whether there is something to drop.
-const retentionPace = time.Hour
+// retentionPace is how often it is seen whether there is something to drop, and retentionRetry how soon again at first when something could not be, be it
+// that somebody still needed it: then after twice as long each time, up to the pace.
+const (
+	retentionPace  = time.Hour
+	retentionRetry = time.Second
+)
 
 // runRetention drops the records that are older than they are to be kept, until ctx is done.
 func (s *Server) runRetention(ctx context.Context) error {
-	for {
-		if err := s.dropExpired(ctx); err != nil && ctx.Err() == nil {
+	for wait := retentionPace; ; {
+		now := s.clock.Now() // once: the clock may be moved while records are dropped
+		done, err := s.dropExpired(ctx, now)
+		if err != nil && ctx.Err() == nil {
 			s.log.Error("Records that are past their retention could not be dropped; it is tried again.", "error", err)
 		}
-		if s.clock.Sleep(ctx, s.clock.Now().Add(retentionPace)) != nil {
+		switch {
+		case err == nil && done:
+			wait = retentionPace
+		case wait == retentionPace:
+			wait = retentionRetry
+		default:
+			wait = min(2*wait, retentionPace/2)
+		}
+		if s.clock.Sleep(ctx, now.Add(wait)) != nil {
 			return nil
 		}
 	}
 }
 
 // dropExpired drops what was stated to be dropped, and states and drops what has become too old since. The log keeps the digests of all, and the statement
-// is under a checkpoint before the first record goes: so `vigil verify` tells what retention has dropped from what somebody has removed.
-func (s *Server) dropExpired(ctx context.Context) error {
+// is under a checkpoint before the first record goes: so `vigil verify` tells what retention has dropped from what somebody has removed. done is false
+// when some of them are still needed and stay.
+func (s *Server) dropExpired(ctx context.Context, now time.Time) (done bool, err error) {
 	stated, err := s.notary.Stated(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
-	if err := s.drop(ctx, stated); err != nil {
-		return err
+	if done, err := s.drop(ctx, stated); err != nil || !done {
+		return false, err
 	}
 	if s.cfg.Retention == 0 {
-		return nil
+		return true, nil
 	}
-	now := s.clock.Now()
 	older := now.Add(-s.cfg.Retention)
 	for _, keep := range s.keep {
 		since, err := keep(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if !since.IsZero() && since.Before(older) {
 			older = since
@@ -59,21 +73,23 @@ func (s *Server) dropExpired(ctx context.Context) error {
 	}
 	before, oldest, err := s.journal.Older(ctx, older)
 	if err != nil || before <= stated || oldest.After(older.Add(-retentionSlack)) {
-		return err
+		return err == nil, err
 	}
 	floor, name, err := s.needed(ctx)
 	if err != nil {
-		return err
+		return false, err
 	}
+	whole := before <= floor
 	if before = min(before, floor); before <= stated {
 		s.log.Warn("Records that are past their retention are still needed and stay.", "by", name)
-		return nil
+		return false, nil
 	}
 	s.trail.Settle()
 	if err := s.notary.State(ctx, before, older, now, s.dropRecord); err != nil {
-		return err
+		return false, err
 	}
-	return s.drop(ctx, before)
+	done, err = s.drop(ctx, before)
+	return done && whole, err
 }
 
 // dropRecord is the event that the statement is on record in.
@@ -84,36 +100,37 @@ func (s *Server) dropRecord(statement string) journal.Record {
 	}.Record()
 }
 
-// drop drops the records before an index, which has been stated, from the journal and from the index over it.
-func (s *Server) drop(ctx context.Context, before int64) error {
+// drop drops the records before an index, which has been stated, from the journal and from the index over it. done is false when they are still needed.
+func (s *Server) drop(ctx context.Context, before int64) (done bool, err error) {
 	dropped, err := s.journal.Dropped(ctx)
 	if err != nil || before == 0 {
-		return err
+		return err == nil, err
 	}
 	if dropped < before {
 		floor, by, err := s.needed(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		s.trail.Settle()
 		settled, err := s.trail.Settled(ctx)
 		if err != nil {
-			return err
+			return false, err
 		}
 		if min(floor, settled) < before {
 			s.log.Info("Records that are past their retention are still needed and stay for now.", "records", before, "settled", settled, "followed", floor, "by", by)
-			return nil
+			return false, nil
 		}
 		if err := s.journal.Drop(ctx, before); err != nil {
-			return err
+			return false, err
 		}
 		was := dropped
 		if dropped, err = s.journal.Dropped(ctx); err != nil {
-			return err
+			return false, err
 		}
 		s.log.Info("Records that are past their retention were dropped.", "records", dropped-was, "next", dropped)
 	}
-	return s.trail.Forget(ctx, dropped)
+	err = s.trail.Forget(ctx, dropped)
+	return err == nil, err
 }
 
 // needed is the first record that some follower has not followed, or that a file of a trail is still to be made of, and who needs it. A follower that does
