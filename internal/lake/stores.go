@@ -141,6 +141,21 @@ func (s *dataStore) view(at time.Time, end int64) *view {
 	return &view{account: s.account, from: at.Add(-time.Duration(s.retention) * day).UnixMilli(), end: end, periods: s.periods}
 }
 
+// Since is from when on the journal's records may be in some event data store, by the stores' retention, or may be again when its deletion is taken
+// back: what drops records keeps these, since a store is nothing but a view over them. It is the zero time when there is no store. What was
+// imported may be of any time, so that it does not matter when the stores were made.
+func (l *Lake) Since(ctx context.Context) (since time.Time, err error) {
+	err = l.db.View(ctx, func(tx store.Tx) error {
+		var days *int64
+		if err := tx.QueryRow(`SELECT MAX(retention) FROM lake_store`).Scan(&days); err != nil || days == nil {
+			return err
+		}
+		since = l.clock.Now().Add(-time.Duration(*days) * day)
+		return nil
+	})
+	return since, err
+}
+
 // storeName is how a call names a store: by its ARN or by the last part of that. One of another account is named where that may let the caller in.
 func storeName(c *call.Call, text string) (arn.ARN, error) {
 	a := arn.New("cloudtrail", c.Region, c.Account(), "eventdatastore/"+text)

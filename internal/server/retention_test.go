@@ -11,7 +11,9 @@ import (
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
+	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
 	"github.com/aws/aws-sdk-go-v2/service/kms"
 
 	"vigil"
@@ -120,6 +122,78 @@ func TestRetentionIsAskedFor(t *testing.T) {
 	k.running.Stop()
 	if r := k.check(); !r.Good() || r.Dropped < 2 {
 		t.Errorf("%d records are dropped, and found is %q", r.Dropped, r.Findings)
+	}
+	k.start()
+}
+
+// TestRetentionOfEventDataStores has records that are past --retention and in an event data store, which keeps them longer: until the store is gone.
+func TestRetentionOfEventDataStores(t *testing.T) {
+	const day = 24 * time.Hour
+	dir := t.TempDir()
+	k := &keeping{house: &house{t: t, dir: dir}, config: server.Config{Listen: "127.0.0.1:0", Data: dir, Region: region, TestClock: true, Retention: 30 * day}}
+	k.start()
+	t.Cleanup(func() { k.running.Stop() })
+	k.key("") // before the store: it is not in it
+	k.advance(2 * day)
+	lake := cloudtrail.NewFromConfig(k.house.config())
+	made, err := lake.CreateEventDataStore(t.Context(), &cloudtrail.CreateEventDataStoreInput{Name: new("long"), RetentionPeriod: aws.Int32(100), TerminationProtectionEnabled: aws.Bool(false)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k.key("")
+	keys := func() string {
+		t.Helper()
+		id := (*made.EventDataStoreArn)[strings.LastIndexByte(*made.EventDataStoreArn, '/')+1:]
+		started, err := lake.StartQuery(t.Context(), &cloudtrail.StartQueryInput{QueryStatement: new("SELECT count(*) FROM " + id + " WHERE eventName = 'CreateKey'")})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var out *cloudtrail.GetQueryResultsOutput
+		k.eventually("the query is answered", func() bool {
+			if out, err = lake.GetQueryResults(t.Context(), &cloudtrail.GetQueryResultsInput{QueryId: started.QueryId}); err != nil {
+				t.Fatal(err)
+			}
+			return out.QueryStatus == types.QueryStatusFinished
+		})
+		return out.QueryResultRows[0][0]["_col0"]
+	}
+	k.advance(60 * day)
+	k.eventually("what is in no store is dropped", func() bool { return k.dropped() > 0 })
+	before := k.dropped()
+	if n := keys(); n != "1" {
+		t.Errorf("of what is within the store's retention, %s keys are found", n)
+	}
+	k.advance(33 * day)
+	if n := keys(); n != "1" {
+		t.Errorf("of what is within the store's retention, %s keys are found", n)
+	}
+	if now := k.dropped(); now != before {
+		t.Errorf("%d records more are dropped", now-before)
+	}
+
+	if _, err := lake.DeleteEventDataStore(t.Context(), &cloudtrail.DeleteEventDataStoreInput{EventDataStore: made.EventDataStoreArn}); err != nil {
+		t.Fatal(err)
+	}
+	k.advance(3 * day) // it can still be taken back
+	if _, err := lake.RestoreEventDataStore(t.Context(), &cloudtrail.RestoreEventDataStoreInput{EventDataStore: made.EventDataStoreArn}); err != nil {
+		t.Fatal(err)
+	}
+	if n := keys(); n != "1" {
+		t.Errorf("of a store whose deletion was taken back, %s keys are found", n)
+	}
+	if _, err := lake.DeleteEventDataStore(t.Context(), &cloudtrail.DeleteEventDataStoreInput{EventDataStore: made.EventDataStoreArn}); err != nil {
+		t.Fatal(err)
+	}
+	k.advance(8 * day)
+	k.eventually("the store is gone", func() bool {
+		_, err := lake.GetEventDataStore(t.Context(), &cloudtrail.GetEventDataStoreInput{EventDataStore: made.EventDataStoreArn})
+		return err != nil
+	})
+	k.advance(time.Hour)
+	k.eventually("what was in the store is dropped", func() bool { return k.dropped() > before })
+	k.running.Stop()
+	if r := k.check(); !r.Good() {
+		t.Errorf("found is %q", r.Findings)
 	}
 	k.start()
 }

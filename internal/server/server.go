@@ -305,6 +305,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
+	s.keep = append(s.keep, s.lake.Since)
 	proxies, err := s.proxies()
 	if err != nil {
 		return err
