@@ -223,14 +223,53 @@ func TestDigestsInAFolderHaveNoMetadata(t *testing.T) {
 	}
 }
 
+// TestLogFilesThatNoDigestNames adds files that no digest names: within the time of the digests, before it, in the hour of one that is not valid, and after it.
 func TestLogFilesThatNoDigestNames(t *testing.T) {
-	b, _, _ := validated(t)
-	at := time.Date(2026, 1, 2, 23, 10, 0, 0, time.UTC)
-	added := vigil.LogFileKey("p", "111122223333", vigil.LogFolder, "us-east-1", at, "aaaaaaaaaaaaaaaa")
-	later := vigil.LogFileKey("p", "111122223333", vigil.LogFolder, "us-east-1", at.Add(24*time.Hour), "aaaaaaaaaaaaaaaa")
-	b[added], b[later] = stored{}, stored{}
-	if r := verifyDigests(t, b); !slices.Equal(r.Unlisted, []string{added}) || !r.OK() {
-		t.Errorf("unlisted %q, findings %v", r.Unlisted, r.Findings)
+	b, digests, _ := validated(t)
+	begin := time.Date(2026, 1, 2, 22, 0, 0, 0, time.UTC)
+	end := begin.Add(hours * time.Hour)
+	added := func(folder string, at time.Time) string {
+		key := vigil.LogFileKey("p", "111122223333", folder, "us-east-1", at, "aaaaaaaaaaaaaaaa")
+		b[key] = stored{}
+		return key
+	}
+	within := []string{added(vigil.LogFolder, begin), added(vigil.LogFolder, begin.Add(70*time.Minute)), added(vigil.InsightFolder, begin.Add(70*time.Minute))}
+	before := added(vigil.LogFolder, begin.Add(-time.Minute))
+	later := []string{added(vigil.LogFolder, end.Add(-time.Minute)), added(vigil.LogFolder, end), added(vigil.LogFolder, end.Add(24*time.Hour))}
+
+	check := func(r *vigil.DigestReport, found, unlisted []string) {
+		t.Helper()
+		var got []string
+		for _, f := range r.Findings {
+			if f.Problem == vigil.LogFileUnlisted && f.Detail == "the digests of my_trail name all files from 2026-01-02T22:00:00Z to 2026-01-03T03:00:00Z" {
+				got = append(got, f.Key)
+			}
+		}
+		if !slices.Equal(got, found) || !slices.Equal(r.Unlisted, unlisted) || !slices.Equal(r.Later, later) {
+			t.Errorf("found are %q, unlisted %q, later %q", got, r.Unlisted, r.Later)
+		}
+	}
+	r := verifyDigests(t, b)
+	check(r, within, []string{before})
+	if r.OK() || r.ValidDigests != hours {
+		t.Errorf("findings %v", r.Findings)
+	}
+
+	public := &digestKey().PublicKey
+	scope := vigil.DigestScope{Bucket: "b", Prefix: "p", Trail: "my_trail", Keys: map[string]*rsa.PublicKey{vigil.DigestFingerprint(public): public}}
+	one, err := vigil.VerifyDigests(t.Context(), b, scope)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if check(one, nil, []string{before, within[0], within[1], within[2]}); !one.OK() {
+		t.Errorf("of one trail, findings %v", one.Findings)
+	}
+
+	b[digests[1]] = flip(b[digests[1]], "my_trail", "no_trail") // its hour is covered by none
+	for _, f := range verifyDigests(t, b).Findings {
+		if f.Key == within[1] {
+			t.Errorf("in the hour of a digest that is not valid: %v", f)
+		}
 	}
 }
 

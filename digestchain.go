@@ -43,6 +43,7 @@ const (
 	DigestNotNext   DigestProblem = "digest out of order"   // it does not begin where the one that it names as previous ends
 	LogFileMissing  DigestProblem = "log file missing"
 	LogFileAltered  DigestProblem = "log file altered"
+	LogFileUnlisted DigestProblem = "log file in no digest" // it is of a time that valid digests cover, and none of them names it
 )
 
 // DigestFinding is something that is wrong with an object.
@@ -75,9 +76,11 @@ type DigestReport struct {
 	// Chains are what is covered. Nothing of before a chain's Start or after its End is proved: whoever wants to know that the last
 	// digests were not removed looks at End.
 	Chains []DigestChain
-	// Unlisted are log files up to the end of the last digest of their Region that no valid digest names. They may be another trail's, whose
-	// files are not validated, or of a time in which the trail's were not; or someone put them there.
+	// Unlisted are log files that no valid digest names and that nothing is said about by those that there are: of a time in which the trail's files
+	// were not validated, or of a digest that is not valid. With a scope of one trail they may also be another's.
 	Unlisted []string
+	// Later are log files after the end of the last digest of their Region: the next digest is to name them.
+	Later []string
 }
 
 // OK says that nothing is wrong.
@@ -313,7 +316,13 @@ func (v *digestVerifier) logFile(ctx context.Context, f DigestLogFile) (problem 
 	return "", "", nil
 }
 
-// findUnlisted lists the log files that no valid digest names, of the days that the digests are of.
+// deliverySlack is how long before the end of a digest a file is by its name that the digest after it may name. CloudTrail's names are of about when a file
+// is delivered, to the minute.
+const deliverySlack = 10 * time.Minute
+
+// findUnlisted finds the log files that no valid digest names, in the folders that the digests are of. CloudTrail's own tool passes them over. But a
+// digest names all files of its time, so that one more is not the trail's: somebody put it there for others to read, or another trail that is not validated has
+// the same folder, and then its files prove nothing either.
 func (v *digestVerifier) findUnlisted(ctx context.Context, trails [][]DigestName) error {
 	ends := map[string]time.Time{}
 	var folders []string
@@ -335,9 +344,31 @@ func (v *digestVerifier) findUnlisted(ctx context.Context, trails [][]DigestName
 				return fmt.Errorf("the keys of %s: %w", v.scope.Bucket, err)
 			}
 			at, ok := logFileTime(key)
-			if ok && !at.Before(v.scope.From) && at.Add(time.Minute).Before(ends[folder]) && !v.listed[key] {
+			if !ok || v.listed[key] || at.Before(v.scope.From) || !v.scope.To.IsZero() && at.After(v.scope.To) {
+				continue
+			}
+			switch by := v.covering(folder, at); {
+			case by != nil:
+				v.found(LogFileUnlisted, v.scope.Bucket, key, "the digests of %s name all files from %s to %s", by.Trail, by.Start.Format(time.RFC3339), by.End.Format(time.RFC3339))
+			case at.Add(deliverySlack).After(ends[folder]):
+				v.report.Later = append(v.report.Later, key)
+			default:
 				v.report.Unlisted = append(v.report.Unlisted, key)
 			}
+		}
+	}
+	return nil
+}
+
+// covering is a chain of digests that names all files of a folder at a time, or nil.
+func (v *digestVerifier) covering(folder string, at time.Time) *DigestChain {
+	if v.scope.Trail != "" { // others, which are not looked at, may have files in the same folder
+		return nil
+	}
+	for i, c := range v.report.Chains {
+		if (regionFolder(c.Prefix, c.Account, LogFolder, c.Region) == folder || regionFolder(c.Prefix, c.Account, InsightFolder, c.Region) == folder) &&
+			!at.Before(c.Start) && !at.Add(deliverySlack).After(c.End) {
+			return &v.report.Chains[i]
 		}
 	}
 	return nil

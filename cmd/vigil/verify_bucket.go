@@ -50,7 +50,7 @@ func verifyTrail(ctx context.Context, c *cli, t trailFiles, f verifyFlags) error
 			fmt.Fprintln(c.stdout, printable(finding.String()))
 		}
 		for _, key := range r.Unlisted {
-			fmt.Fprintf(c.stdout, "not named by any valid digest: s3://%s/%s\n", t.bucket, printable(key))
+			fmt.Fprintf(c.stdout, "not covered by any valid digest: s3://%s/%s\n", t.bucket, printable(key))
 		}
 		for _, chain := range r.Chains {
 			fmt.Fprintf(c.stdout, "%s in %s: %d digests without a gap, from %s to %s.\n", printable(chain.Trail), printable(chain.Region), chain.Digests,
@@ -58,6 +58,10 @@ func verifyTrail(ctx context.Context, c *cli, t trailFiles, f verifyFlags) error
 		}
 		if r.Digests > 0 {
 			fmt.Fprintf(c.stdout, "%d of %d digest files and %d of %d log files are valid.\n", r.ValidDigests, r.Digests, r.ValidLogFiles, r.LogFiles)
+		}
+		if n := len(r.Later); n > 0 {
+			fmt.Fprintf(c.stdout, "%s not proved yet, as the next digest is to name %s: from s3://%s/%s on.\n", map[bool]string{true: "1 later log file is", false: fmt.Sprintf("%d later log files are", n)}[n == 1],
+				map[bool]string{true: "it", false: "them"}[n == 1], t.bucket, printable(slices.Min(r.Later)))
 		}
 		total, findings = total+r.Digests, findings+len(r.Findings)
 	}

@@ -165,8 +165,18 @@ func TestVerifyTrail(t *testing.T) {
 	added := files[0]
 	added.key = strings.Replace(added.key, "0123456789abcdef", "fedcba9876543210", 1)
 	put(added)
-	expect("a log file added", 0, "not named by any valid digest: s3://audit/"+added.key)
+	expect("a log file added", 1, "log file in no digest: s3://audit/"+added.key+": the digests of all name all files from ", "is not what was signed")
 	remove(added)
+	earlier, later := files[0], files[0]
+	earlier.key = strings.Replace(earlier.key, "T2201Z", "T2159Z", 1)
+	later.key = strings.ReplaceAll(strings.ReplaceAll(later.key, "T2201Z", "T0101Z"), "01/02", "01/03")
+	later.key = strings.Replace(later.key, "20260102", "20260103", 1)
+	put(earlier)
+	put(later)
+	expect("log files added before and after the digests", 0, "not covered by any valid digest: s3://audit/"+earlier.key,
+		"1 later log file is not proved yet, as the next digest is to name it: from s3://audit/"+later.key, "Good: ")
+	remove(earlier)
+	remove(later)
 
 	_, foreign := trailOf(t, "logs")
 	for place, args := range places {
