@@ -141,17 +141,26 @@ func (s *dataStore) view(at time.Time, end int64) *view {
 	return &view{account: s.account, from: at.Add(-time.Duration(s.retention) * day).UnixMilli(), end: end, periods: s.periods}
 }
 
-// Since is from when on the journal's records may be in some event data store, by the stores' retention, or may be again when its deletion is taken
-// back: what drops records keeps these, since a store is nothing but a view over them. It is the zero time when there is no store. What was
-// imported may be of any time, so that it does not matter when the stores were made.
-func (l *Lake) Since(ctx context.Context) (since time.Time, err error) {
-	err = l.db.View(ctx, func(tx store.Tx) error {
-		var days *int64
-		if err := tx.QueryRow(`SELECT MAX(retention) FROM lake_store`).Scan(&days); err != nil || days == nil {
-			return err
+// Since is from when on the journal's records are in some event data store, by the stores' retention, or may be again when its deletion is taken back:
+// what drops records keeps these, since a store is nothing but a view over them. It is the zero time when there is no store. Older records that
+// were imported stand behind the record of the store's making.
+func (l *Lake) Since(ctx context.Context) (time.Time, error) {
+	now := l.clock.Now()
+	var since time.Time
+	err := l.db.View(ctx, func(tx store.Tx) error {
+		firsts, err := store.List(tx, func(row store.Scanner) (first time.Time, err error) {
+			var retention, begun int64
+			err = row.Scan(&retention, &begun)
+			first = now.Add(-time.Duration(retention) * day)
+			if taken := time.UnixMilli(begun).UTC(); taken.After(first) {
+				first = taken
+			}
+			return first, err
+		}, `SELECT s.retention, MIN(p.begun) FROM lake_store s JOIN lake_period p ON p.store = s.id GROUP BY s.id, s.retention`)
+		if err == nil && len(firsts) > 0 {
+			since = slices.MinFunc(firsts, time.Time.Compare)
 		}
-		since = l.clock.Now().Add(-time.Duration(*days) * day)
-		return nil
+		return err
 	})
 	return since, err
 }
