@@ -125,6 +125,16 @@ func ImportedPage(page []byte, at time.Time) ([]byte, error) {
 	return append(dst, rest...), nil
 }
 
+// PageImported says when a page's records were brought in from elsewhere, without decompressing it. ok is false for a page of the journal's own, and of bytes
+// that are no page.
+func PageImported(page []byte) (at time.Time, ok bool) {
+	ms, _, err := importTime(page)
+	if err != nil {
+		return time.Time{}, false
+	}
+	return time.UnixMilli(ms).UTC(), true
+}
+
 // importTime reads the beginning of a page of form 2, and returns what follows.
 func importTime(page []byte) (at int64, rest []byte, err error) {
 	if len(page) == 0 || page[0] != importedPageVersion {

@@ -12,11 +12,18 @@ import (
 // StoredPage is a sequenced page as it is stored, for who goes through many of them and decompresses them by himself.
 type StoredPage struct {
 	Range
-	body []byte
+	Oldest, Newest time.Time // of its entries' times
+	body           []byte
 }
 
 // Size is how many bytes the page takes as it is stored.
 func (p StoredPage) Size() int { return len(p.body) }
+
+// Imported is when the page's records were brought in from elsewhere, and the zero time for a page of the journal's own.
+func (p StoredPage) Imported() time.Time {
+	at, _ := vigil.PageImported(p.body)
+	return at
+}
 
 // Entries decompresses the page. It may be called by any goroutine. The entries' Data are the caller's.
 func (p StoredPage) Entries() ([]Entry, error) {
@@ -40,7 +47,7 @@ func (p StoredPage) Entries() ([]Entry, error) {
 func (j *Journal) Pages(ctx context.Context, from int64, begin, end time.Time) (pages []StoredPage, err error) {
 	err = j.db.View(ctx, func(tx store.Tx) error {
 		pages = nil
-		rows, err := tx.Query(`SELECT o.first, o.count, p.body FROM journal_order o JOIN journal_page p ON p.node = o.node AND p.number = o.number
+		rows, err := tx.Query(`SELECT o.first, o.count, o.first_time, o.last_time, p.body FROM journal_order o JOIN journal_page p ON p.node = o.node AND p.number = o.number
 			WHERE o.first >= $1 AND o.last_time >= $2 AND o.first_time <= $3 ORDER BY o.first LIMIT $4`, from, begin.UnixMilli(), end.UnixMilli(), maxScanPages)
 		if err != nil {
 			return err
@@ -48,10 +55,11 @@ func (j *Journal) Pages(ctx context.Context, from int64, begin, end time.Time) (
 		defer rows.Close()
 		for size := 0; size < maxScanSize && rows.Next(); {
 			var p StoredPage
-			var count int64
-			if err := rows.Scan(&p.First, &count, &p.body); err != nil {
+			var count, oldest, newest int64
+			if err := rows.Scan(&p.First, &count, &oldest, &newest, &p.body); err != nil {
 				return err
 			}
+			p.Oldest, p.Newest = time.UnixMilli(oldest).UTC(), time.UnixMilli(newest).UTC()
 			p.End = p.First + count
 			pages = append(pages, p)
 			size += len(p.body)

@@ -1,10 +1,15 @@
 package lake
 
 import (
+	"context"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
+
+	"vigil"
+	"vigil/internal/journal"
+	"vigil/internal/store"
 
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail/types"
@@ -64,6 +69,45 @@ func TestStoreIsAView(t *testing.T) {
 	want(all, "First Second Third Fourth Sixth Later")
 	h.clock.Advance(2 * day)
 	want(all, "Later")
+}
+
+// TestImportedRecords: what was imported while a store took events in is in it, however old it is, as long as its retention lets it.
+func TestImportedRecords(t *testing.T) {
+	h := open(t).start()
+	const hour = time.Hour
+	bring := func(age time.Duration, names ...string) {
+		t.Helper()
+		w := vigil.PageWriter{Imported: h.clock.Now()}
+		for _, name := range names {
+			r := alice.record(h.clock.Now().Add(-age), name, "kms.amazonaws.com")
+			w.Add(r.EventTime, r.AppendJSON(nil))
+		}
+		first, last := w.Times()
+		page := journal.Page{Count: w.Len(), First: first, Last: last, Body: w.Encode()}
+		if err := h.journal.Commit(context.Background(), func(tx store.Tx) error { return h.journal.Append(tx, []journal.Page{page}) }, func(error) []journal.Record {
+			r := alice.record(h.clock.Now(), "ImportRecords", "vigil")
+			return []journal.Record{{Time: r.EventTime, Data: r.AppendJSON(nil)}}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		h.clock.Advance(time.Second)
+	}
+	bring(hour, "TooEarly")
+	id := h.store(alice, "a", func(in *cloudtrail.CreateEventDataStoreInput) { in.RetentionPeriod = new(int32(30)) })
+	h.clock.Advance(time.Second)
+	bring(0, "Now")
+	bring(29*24*hour, "Old", "Older")
+	bring(31*24*hour, "TooOld")
+	do[cloudtrail.StopEventDataStoreIngestionOutput](h, alice, "StopEventDataStoreIngestion", &cloudtrail.StopEventDataStoreIngestionInput{EventDataStore: &id})
+	h.clock.Advance(time.Second)
+	bring(hour, "TooLate")
+	if got := h.kms(alice, id); got != "Now Old Older" {
+		t.Errorf("the store has %q", got)
+	}
+	_, rows := h.result(alice, h.startQuery(alice, "SELECT eventName AS n FROM "+id+" WHERE eventSource = 'kms.amazonaws.com' AND eventTime < timestamp '"+h.clock.Now().Add(-24*hour).UTC().Format("2006-01-02 15:04:05")+"'"))
+	if got := strings.Join(rows, " "); got != "n=Old n=Older" {
+		t.Errorf("of the days before there is %q", got)
+	}
 }
 
 // Stores are made, shown, changed, deleted and restored by AWS's rules.

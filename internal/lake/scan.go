@@ -132,6 +132,9 @@ func (r *reader) batch(ctx context.Context, pages []journal.StoredPage) batch {
 		if err := ctx.Err(); err != nil {
 			return batch{err: err}
 		}
+		if !r.view.mayHave(p) {
+			continue
+		}
 		entries, err := p.Entries()
 		if err != nil {
 			return batch{err: err}

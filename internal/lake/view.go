@@ -2,6 +2,7 @@ package lake
 
 import (
 	"math"
+	"slices"
 	"time"
 
 	"vigil"
@@ -24,33 +25,41 @@ type period struct {
 	takes      func(f *vigil.Outline) bool // by the selectors
 }
 
-// has says whether a record is the store's. f is its outline.
+// has says whether a record is the store's. f is its outline. One that was imported is, if the store took such events then, however old it is.
 func (v *view) has(e journal.Entry, f *vigil.Outline) bool {
 	if string(f.Account) != v.account || f.Second*1000 < v.from {
 		return false
 	}
-	at := e.Time.UnixMilli()
-	if e.Time.Unix() != f.Second {
-		at = f.Second * 1000
+	at := e.Time
+	switch {
+	case !e.Imported.IsZero():
+		at = e.Imported
+	case at.Unix() != f.Second:
+		at = time.Unix(f.Second, 0)
 	}
 	for _, p := range v.periods {
-		if at >= p.begin && (p.end == 0 || at <= p.end) && (p.region == "" || string(f.Region) == p.region) && p.takes(f) {
+		if p.has(at.UnixMilli(), at.UnixMilli()) && (p.region == "" || string(f.Region) == p.region) && p.takes(f) {
 			return true
 		}
 	}
 	return false
 }
 
-// span is the time in which the journal can have records of the store whose eventTime is within [from, to].
-func (v *view) span(from, to int64) (begin, end time.Time) {
-	from, to = max(from, v.from), min(to, math.MaxInt64/2)
-	first, last := int64(math.MaxInt64/2), int64(math.MinInt64/2)
-	for _, p := range v.periods {
-		first = min(first, p.begin)
-		if p.end == 0 {
-			last = math.MaxInt64 / 2
-		}
-		last = max(last, p.end)
+// mayHave says whether a page can have records of the store.
+func (v *view) mayHave(p journal.StoredPage) bool {
+	first, last := p.Oldest.UnixMilli()-999, p.Newest.UnixMilli() // eventTime has whole seconds
+	if at := p.Imported(); !at.IsZero() {
+		first, last = at.UnixMilli(), at.UnixMilli()
 	}
-	return time.UnixMilli(max(from, first)), time.UnixMilli(min(to+999, last)) // eventTime has whole seconds
+	return slices.ContainsFunc(v.periods, func(p period) bool { return p.has(first, last) })
+}
+
+// has says whether some of the time from first to last is within the period.
+func (p *period) has(first, last int64) bool {
+	return last >= p.begin && (p.end == 0 || first <= p.end)
+}
+
+// span is the time of the records of the store that a query can be about whose eventTime is within [from, to].
+func (v *view) span(from, to int64) (begin, end time.Time) {
+	return time.UnixMilli(max(from, v.from)), time.UnixMilli(min(to, math.MaxInt64/2) + 999) // eventTime has whole seconds
 }
