@@ -177,8 +177,12 @@ func (t *trailReader) newest(ctx context.Context, n int) ([]types.Event, error) 
 // unseen leaves out events that were seen before, and this command's own, and remembers the others.
 func (t *trailReader) unseen(events []types.Event) []types.Event {
 	return slices.DeleteFunc(events, func(e types.Event) bool {
-		_, seen := t.seen[*e.EventId]
-		t.seen[*e.EventId] = *e.EventTime
+		id := aws.ToString(e.EventId)
+		if id == "" { // as some records are that were made elsewhere
+			id = aws.ToString(e.CloudTrailEvent)
+		}
+		_, seen := t.seen[id]
+		t.seen[id] = *e.EventTime
 		if e.EventTime.After(t.newestAt) {
 			t.newestAt = *e.EventTime
 		}
