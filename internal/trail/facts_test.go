@@ -121,3 +121,37 @@ func TestTheTimeInAnEventID(t *testing.T) {
 		}
 	}
 }
+
+// TestKeysThatARecordNames has records of KMS that are of a key without having it as a resource in its Region.
+func TestKeysThatARecordNames(t *testing.T) {
+	const key = "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab"
+	const head = `{"eventTime":"2026-01-02T03:04:05Z","recipientAccountId":"111122223333","awsRegion":"us-east-1","eventSource":"kms.amazonaws.com"`
+	for _, test := range []struct{ name, record, want, far string }{
+		{"by ARN", head + `,"requestParameters":{"keyId":"` + key + `"}}`, key, ""},
+		{"by id", head + `,"requestParameters":{"keyId":"1234abcd-12ab-34cd-56ef-1234567890ab"}}`, key, ""},
+		{"in an error", head + `,"errorCode":"AccessDenied","errorMessage":"User: arn:aws:iam::111122223333:user/eve is not authorized to perform: kms:Decrypt on resource: ` + key + ` because"}`, key, ""},
+		{"at the end of an error", head + `,"errorCode":"DisabledException","requestParameters":null,"errorMessage":"` + key + `."}`, key, ""},
+		{"by alias", head + `,"requestParameters":{"keyId":"alias/app"}}`, "", ""},
+		{"a message without an error", head + `,"errorMessage":"` + key + `"}`, "", ""},
+		{"with resources", head + `,"requestParameters":{"keyId":"` + key + `"},"resources":[{"ARN":"` + key + `"}]}`, "", ""},
+		{"of another service", `{"eventTime":"2026-01-02T03:04:05Z","eventSource":"ec2.amazonaws.com","requestParameters":{"keyId":"` + key + `"}}`, "", ""},
+		{"nonsense", head + `,"errorCode":1,"errorMessage":{":key/":1},"requestParameters":{"keyId":[]}}`, "", ""},
+		{"of another Region", head + `,"resources":[{"ARN":"arn:aws:kms:eu-west-1:111122223333:key/mrk-1"}]}`, "", "eu-west-1"},
+		{"of another account", head + `,"resources":[{"ARN":"arn:aws:kms:eu-west-1:444455556666:key/mrk-1"}]}`, "", ""},
+		{"an alias of another Region", head + `,"resources":[{"ARN":"arn:aws:kms:eu-west-1:111122223333:alias/app"}]}`, "", ""},
+	} {
+		var r vigil.OutlineReader
+		var f facts
+		if err := r.Read([]byte(test.record), &f.Outline); err != nil && test.name != "nonsense" {
+			t.Errorf("%s: %v", test.name, err)
+			continue
+		}
+		far := ""
+		for _, resource := range f.Resources {
+			far += string(f.farKey(resource.ARN))
+		}
+		if got := f.namedKey([]byte(test.record)); got != test.want || far != test.far {
+			t.Errorf("%s: it names %q, and is of %q", test.name, got, far)
+		}
+	}
+}

@@ -30,6 +30,7 @@ func TestTermsNeverChange(t *testing.T) {
 		{eventSource, "kms.amazonaws.com", -5980589913739138674},
 		{accessKeyID, "AKIAIOSFODNN7EXAMPLE", -7940905932700484092},
 		{eventID, "293ba626-3be5-4a26-ab1b-0f4c54f49959", -2126776105377896918},
+		{namedKey, "arn:aws:kms:us-east-1:111122223333:key/1234abcd-12ab-34cd-56ef-1234567890ab", -8614436849261299185},
 	} {
 		if got := termOf(home, test.kind, test.value); got != test.want {
 			t.Errorf("%s %q is %d, want %d", kindNames[test.kind], test.value, got, test.want)

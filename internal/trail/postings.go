@@ -25,12 +25,13 @@ const (
 	resourceName
 	eventSource
 	accessKeyID
-	eventID // no postings are written of it any more: see eventindex.go
+	eventID  // no postings are written of it any more: see eventindex.go
+	namedKey // the ARN of a KMS key, in whose Region it is, that a record without resources names or one of another Region: for ScanKey only
 	kinds
 )
 
-// kindNames are the API's names of the attributes. They are part of what a term is.
-var kindNames = [kinds]string{"", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId", "EventId"}
+// kindNames are the API's names of the attributes, where it has one. They are part of what a term is.
+var kindNames = [kinds]string{"", "EventName", "ReadOnly", "Username", "ResourceType", "ResourceName", "EventSource", "AccessKeyId", "EventId", "NamedKey"}
 
 // termOf is the number by which the database knows that a property has a value in a scope: the first eight bytes, as a
 // big-endian number, of the SHA-256 of account, region, kind and value with a zero byte between them. It never changes.

@@ -17,12 +17,26 @@ import (
 // Scan calls visit with every record, of however long ago, that names a resource in the history of an account in a region, in the order of the
 // journal. It may call it with others as well, as terms are hashes. It sees what LookupEvents sees. An error of visit ends it.
 func (t *Trail) Scan(ctx context.Context, account, region, resource string, visit func(journal.Entry) error) error {
+	return t.scan(ctx, scope{account, region}, resourceName, resource, visit)
+}
+
+// ScanKey is Scan for a KMS key, and calls visit after that with the records that name the key otherwise: calls that were refused are often on record without
+// resources, and so are some that KMS makes itself; others are on record in another Region of the account. LookupEvents does not find these by the key there.
+func (t *Trail) ScanKey(ctx context.Context, account, region, key string, visit func(journal.Entry) error) error {
+	for _, k := range []kind{resourceName, namedKey} {
+		if err := t.scan(ctx, scope{account, region}, k, key, visit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (t *Trail) scan(ctx context.Context, s scope, k kind, value string, visit func(journal.Entry) error) error {
 	if err := t.wait(ctx); err != nil {
 		return err
 	}
-	s := scope{account, region}
 	t.mu.RLock()
-	tail := t.tail.view(s, resourceName, resource)
+	tail := t.tail.view(s, k, value)
 	t.mu.RUnlock()
 
 	var end int64
@@ -45,7 +59,7 @@ func (t *Trail) Scan(ctx context.Context, account, region, resource string, visi
 		seqs = seqs[:0]
 		return err
 	}
-	if err := t.eachPosting(ctx, t.term(s, resourceName, resource), end, take); err != nil {
+	if err := t.eachPosting(ctx, t.term(s, k, value), end, take); err != nil {
 		return err
 	}
 	for _, n := range tail.postings {

@@ -73,6 +73,14 @@ func (t *tail) add(at int64, f *facts, data []byte, imported bool) {
 			s.add(n, resourceName, r.ARN)
 		}
 	}
+	if key := f.namedKey(data); key != "" {
+		s.add(n, namedKey, []byte(key))
+	}
+	for _, r := range f.Resources {
+		if region := f.farKey(r.ARN); region != nil {
+			t.scope(f.Account, region).add(n, namedKey, r.ARN)
+		}
+	}
 	if imported {
 		return
 	}
