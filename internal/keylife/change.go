@@ -426,6 +426,12 @@ func (f *Fold) deletionCancelled(c *changed) {
 
 func (f *Fold) deleted(c *changed) {
 	c.What = "deleted"
-	c.detailOf("backing keys", c.more.text("backingKeysDeletionStatus"))
+	var backing []struct{ BackingKeyID, DeletionStatus string }
+	if text := c.more.text("backingKeysDeletionStatus"); json.Unmarshal([]byte(text), &backing) != nil {
+		c.detailOf("backing keys", text)
+	}
+	for _, k := range backing {
+		c.detail("deletion of the backing key %s: %s", k.BackingKeyID, k.DeletionStatus)
+	}
 	c.apply = func(s *State) { s.State, s.DeletionDate = "Deleted", "" }
 }

@@ -76,7 +76,7 @@ func (f *Fold) Add(record []byte, imported bool) {
 		return
 	}
 	first := slices.IndexFunc(o.Resources, f.isKey)
-	if first < 0 && !f.isNamed(o) {
+	if first < 0 && !f.isNamed(o, record) {
 		return
 	}
 	at := time.Unix(o.Second, 0).UTC()
@@ -121,9 +121,17 @@ func (f *Fold) AddAlias(record []byte, imported bool) {
 
 func (f *Fold) isKey(r vigil.OutlineResource) bool { return bytes.Equal(r.ARN, f.arn) }
 
-// isNamed says that a record without resources names the key in its parameters.
-func (f *Fold) isNamed(o *vigil.Outline) bool {
-	if len(o.Resources) > 0 || f.id == "" || !bytes.Contains(o.Parameters, []byte(f.id)) {
+// isNamed says that a record without resources names the key: in its parameters, or in the message of its error.
+func (f *Fold) isNamed(o *vigil.Outline, record []byte) bool {
+	if len(o.Resources) > 0 || f.id == "" {
+		return false
+	}
+	if len(o.ErrorCode) > 0 && bytes.Contains(record, f.arn) {
+		if _, after, found := strings.Cut(messageOf(record), f.life.Key); found && (after == "" || !strings.ContainsRune(idLetters, rune(after[0]))) {
+			return true
+		}
+	}
+	if !bytes.Contains(o.Parameters, []byte(f.id)) {
 		return false
 	}
 	var p struct{ KeyID any }
@@ -132,6 +140,17 @@ func (f *Fold) isNamed(o *vigil.Outline) bool {
 	}
 	id, _ := p.KeyID.(string)
 	return id == f.life.Key || id == f.id && string(o.Region) == f.life.Region && string(o.Account) == f.life.Account
+}
+
+// idLetters are what the id of a key may go on with.
+const idLetters = "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-_"
+
+// messageOf is a record's errorMessage.
+func messageOf(record []byte) string {
+	var r struct{ ErrorMessage any }
+	_ = json.Unmarshal(record, &r)
+	text, _ := r.ErrorMessage.(string) // a message that is no text is none
+	return text
 }
 
 func (f *Fold) cover(at time.Time, imported bool) {
@@ -178,10 +197,7 @@ func (f *Fold) refuse(o *vigil.Outline, at time.Time, record []byte) {
 		f.refused[string(f.buf)] = r
 	}
 	if r.Count == 0 || !at.Before(r.Last) {
-		var m struct{ ErrorMessage any }
-		_ = json.Unmarshal(record, &m) // a message that is no text is none
-		r.Message, _ = m.ErrorMessage.(string)
-		r.Message = clip(r.Message)
+		r.Message = clip(messageOf(record))
 	}
 	r.add(at)
 	if at.After(f.recent) {

@@ -52,10 +52,10 @@ func (f *Fold) grantCreated(c *changed) {
 			g.Constraints = clip(string(text))
 		}
 	}
-	c.What = "grant to " + cmp.Or(g.Grantee, "somebody who is not on record")
+	c.What = "grant to " + cmp.Or(f.life.named(g.Grantee), "somebody who is not on record")
 	c.detailOf("operations", joined(g.Operations))
 	c.detailOf("constraints", g.Constraints)
-	c.detailOf("may be retired by", g.Retiring)
+	c.detailOf("may be retired by", f.life.named(g.Retiring))
 	c.detailOf("name", g.Name)
 	c.detailOf("grant", id)
 }

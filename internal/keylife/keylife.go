@@ -33,7 +33,8 @@ type Life struct {
 
 	ChangesLeftOut int64 `json:"changesLeftOut,omitempty"` // beyond MaxChanges
 
-	Uses     []Use      `json:"uses"` // by principal, who used it most first
+	Related  []Related  `json:"relatedKeys,omitempty"` // of a multi-Region key, by Region
+	Uses     []Use      `json:"uses"`                  // by principal, who used it most first
 	LastUse  *LastUse   `json:"lastUse,omitempty"`
 	Others   *Tally     `json:"usesByOthers,omitempty"` // of principals beyond MaxCallers
 	Looks    []Counted  `json:"reads,omitempty"`        // calls that only read about the key, such as DescribeKey
@@ -42,6 +43,7 @@ type Life struct {
 	Refused  *Tally     `json:"refusalsOfOthers,omitempty"` // beyond MaxCallers
 	Deletion Assessment `json:"safeToDelete"`
 
+	primaryMoved  time.Time // when its primary Region was last changed, by its own records, or zero
 	unusableSince time.Time // since when it is disabled, pending deletion …, or zero
 }
 

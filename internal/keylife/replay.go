@@ -14,8 +14,9 @@ func (f *Fold) keep(c *changed) {
 		return
 	}
 	f.inOrder()
+	f.once()
 	var kept []*changed
-	old := f.changes[:len(f.changes)-MaxChanges]
+	old := f.changes[:max(0, len(f.changes)-MaxChanges)]
 	for _, c := range old {
 		f.base.step(c)
 		if c.Operation == "CreateKey" || c.Operation == "DeleteKey" {
@@ -30,6 +31,28 @@ func (f *Fold) keep(c *changed) {
 
 func (f *Fold) inOrder() {
 	slices.SortFunc(f.changes, func(a, b *changed) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.order, b.order)) })
+}
+
+// once leaves one of the changes that are the same event, as records of it may be in several versions or, with other members, from several sources: the one
+// that says most.
+func (f *Fold) once() {
+	type event struct {
+		id, operation string
+		at            int64
+	}
+	met := make(map[event]*changed, len(f.changes))
+	f.changes = slices.DeleteFunc(f.changes, func(c *changed) bool {
+		e := event{c.EventID, c.Operation, c.Time.Unix()}
+		have := met[e]
+		if c.EventID == "" || have == nil {
+			met[e] = c
+			return false
+		}
+		if cmp.Or(cmp.Compare(len(c.Details), len(have.Details)), cmp.Compare(len(c.What), len(have.What)), cmp.Compare(c.What, have.What)) > 0 {
+			*have = *c
+		}
+		return true
+	})
 }
 
 // course is the state of the key while its changes are gone through in order, and since when.
@@ -81,6 +104,7 @@ func (s *State) usable() bool { return s.State == "" || s.State == "Enabled" }
 // replay goes through the changes in order.
 func (f *Fold) replay(l *Life) {
 	f.inOrder()
+	f.once()
 	now := f.base.clone()
 	now.UsedNames, now.MoreGrants = l.Now.UsedNames, l.Now.MoreGrants
 	l.Changes = make([]Change, 0, len(f.changes))
@@ -90,10 +114,13 @@ func (f *Fold) replay(l *Life) {
 		told.Policy = now.step(c)
 		if c.grant != "" {
 			if g := f.grants[c.grant]; g != nil && g.made {
-				told.What += ", which " + cmp.Or(g.Grantee, "somebody") + " had"
+				told.What += ", which " + cmp.Or(f.life.named(g.Grantee), "somebody") + " had"
 			} else {
 				told.Details = append(slices.Clone(told.Details), "its making is not on record")
 			}
+		}
+		if c.Operation == "UpdatePrimaryRegion" {
+			l.primaryMoved = c.Time
 		}
 		l.Changes = append(l.Changes, told)
 	}

@@ -110,10 +110,13 @@ func (p *page) head(l *Life) {
 		if n.MultiRegion == "REPLICA" {
 			text = "a replica of the key in " + cmp.Or(n.Primary, "another Region")
 		}
-		if len(n.Regions) > 0 {
-			text += "; related keys in " + joined(n.Regions)
+		if others := slices.DeleteFunc(slices.Clone(n.Regions), func(r string) bool { return n.MultiRegion == "REPLICA" && r == n.Primary }); len(others) > 0 {
+			text += "; related keys in " + joined(others)
 		}
 		p.fact("Regions", text)
+		for _, r := range l.Related {
+			p.fact("", r.text())
+		}
 	}
 	p.fact("Key store", n.KeyStore)
 	p.fact("Aliases", joined(n.Aliases))
@@ -129,7 +132,7 @@ func (p *page) head(l *Life) {
 			p.fact("", times(int64(len(n.Grants)-i)+n.MoreGrants, "more grant"))
 			break
 		}
-		text := cmp.Or(g.Grantee, "somebody") + " may " + cmp.Or(joined(g.Operations), "do what is not on record")
+		text := cmp.Or(l.named(g.Grantee), "somebody") + " may " + cmp.Or(joined(g.Operations), "do what is not on record")
 		if g.Constraints != "" {
 			text += ", with " + g.Constraints
 		}
@@ -148,7 +151,10 @@ func (p *page) records(r *Coverage) {
 	if r.First != nil {
 		text = fmt.Sprintf("%s, %s to %s", grouped(r.Count), stamp(*r.First), stamp(*r.Last))
 	}
-	if r.Imported > 0 {
+	switch {
+	case r.Imported > 0 && r.Imported == r.Count:
+		text += "; all imported"
+	case r.Imported > 0:
 		text += fmt.Sprintf("; %s imported", grouped(r.Imported))
 	}
 	p.fact("Records", text)
@@ -167,7 +173,7 @@ func (p *page) changes(l *Life) {
 	}
 	const inner = "      "
 	for _, c := range l.Changes {
-		p.putHanging("  "+stamp(c.Time)+"  ", "                        ", c.What+"  by "+whence(c))
+		p.putHanging("  "+stamp(c.Time)+"  ", "                        ", c.What+"  by "+l.whence(c))
 		for _, d := range c.Details {
 			p.put(inner, d)
 		}
@@ -177,13 +183,13 @@ func (p *page) changes(l *Life) {
 	}
 }
 
-// whence is who made a change, and from where.
-func whence(c Change) string {
+// whence is who made a change, and from where; and whether its record was imported, unless all were.
+func (l *Life) whence(c Change) string {
 	text := c.By
 	if c.From != "" {
 		text += ", from " + c.From
 	}
-	if c.Imported {
+	if c.Imported && l.Records.Imported < l.Records.Count {
 		text += " (imported)"
 	}
 	return text

@@ -257,7 +257,7 @@ func by(principal, service string) string {
 	if service == "" || service == principal {
 		return principal
 	}
-	return principal + " by " + service
+	return principal + " via " + service
 }
 
 // uses are the callers, with what was counted of each.

@@ -32,6 +32,14 @@ func (a *Assessment) add(answer, format string, args ...any) {
 	a.Reasons = append(a.Reasons, Reason{answer, fmt.Sprintf(format, args...)})
 }
 
+// span is what counts as recent.
+func (a *Assessment) span() string {
+	if a.Days == 1 {
+		return "day"
+	}
+	return times(int64(a.Days), "day")
+}
+
 // assess weighs what is on record.
 func assess(l *Life, days int) Assessment {
 	a := Assessment{Days: days, Reasons: []Reason{}}
@@ -41,7 +49,7 @@ func assess(l *Life, days int) Assessment {
 		a.assessAttempts(l)
 		return a
 	}
-	if slices.ContainsFunc(l.Now.UsedNames, func(name string) bool { return strings.HasPrefix(name, "alias/aws/") }) || l.Now.Manager == "AWS" {
+	if l.Now.Manager == "AWS" || l.Now.Manager == "" && slices.ContainsFunc(l.Now.UsedNames, func(name string) bool { return strings.HasPrefix(name, "alias/aws/") }) {
 		a.add(No, "it is a key that AWS manages for a service, and only AWS can delete it")
 	}
 	a.assessAttempts(l)
@@ -85,8 +93,8 @@ func (a *Assessment) assessAttempts(l *Life) {
 			stamp(l.unusableSince), least, times(since.Count, "failed use"), who, stamp(since.Last))
 	}
 	if denied.Count > 0 {
-		a.add(Unclear, "somebody who may not use it tried to: %s in the last %d days, the last by %s at %s",
-			times(denied.Count, "denied use"), a.Days, whoDenied, stamp(denied.Last))
+		a.add(Unclear, "somebody who may not use it tried to: %s in the last %s, the last by %s at %s",
+			times(denied.Count, "denied use"), a.span(), whoDenied, stamp(denied.Last))
 	}
 }
 
@@ -115,10 +123,10 @@ func (a *Assessment) assessUse(l *Life) {
 	}
 	switch {
 	case recent > 0:
-		a.add(No, "it was used %s in the last %d days, by %s; the last was %s at %s", times(recent, "time"), a.Days, some(who, 3),
+		a.add(No, "it was used %s in the last %s, by %s; the last was %s at %s", times(recent, "time"), a.span(), some(who, 3),
 			l.LastUse.Operation, stamp(l.LastUse.Time))
 	case l.LastUse != nil:
-		a.add(Unclear, "it was used before the last %d days: the last was %s by %s at %s", a.Days, l.LastUse.Operation, l.LastUse.Principal,
+		a.add(Unclear, "it was not used in the last %s, but before: the last was %s by %s at %s", a.span(), l.LastUse.Operation, l.LastUse.Principal,
 			stamp(l.LastUse.Time))
 	default:
 		a.add(Yes, "no use of it is on record")
@@ -171,8 +179,8 @@ func (a *Assessment) assessTies(l *Life) {
 	if len(n.Grants) > 0 || n.MoreGrants > 0 {
 		var who []string
 		for _, g := range n.Grants {
-			if g.Grantee != "" && !slices.Contains(who, g.Grantee) {
-				who = append(who, g.Grantee)
+			if name := l.named(g.Grantee); name != "" && !slices.Contains(who, name) {
+				who = append(who, name)
 			}
 		}
 		a.add(Unclear, "%s on it, made and neither retired nor revoked: %s", areThere(int64(len(n.Grants))+n.MoreGrants, "grant"), orUnknown(some(who, 3)))

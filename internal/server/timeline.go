@@ -3,6 +3,7 @@ package server
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"vigil/internal/arn"
@@ -79,11 +80,41 @@ func keyName(c *call.Call, name string) (arn.ARN, error) {
 	return a, nil
 }
 
-// keyLife folds what is on record of a key. An alias that was moved away from it is on record without it, so the aliases' records are looked
-// through as well.
+// maxRelatives is in how many other Regions the related keys of a multi-Region key are looked for.
+const maxRelatives = 64
+
+// keyLife folds what is on record of a key, and of its related keys in other Regions.
 func (s *Server) keyLife(ctx context.Context, scope arn.ARN, key string, days int) (*keylife.Life, error) {
+	life, err := s.foldKey(ctx, scope, key, days)
+	if err != nil {
+		return nil, err
+	}
+	keys, related := life.Relatives(), []*keylife.Life(nil)
+	for i := 0; i < len(keys) && i < maxRelatives; i++ {
+		scope, err := arn.Parse(keys[i])
+		if err != nil {
+			continue
+		}
+		other, err := s.foldKey(ctx, scope, keys[i], days)
+		if err != nil {
+			return nil, err
+		}
+		related = append(related, other)
+		for _, k := range other.Relatives() {
+			if k != life.Key && !slices.Contains(keys, k) {
+				keys = append(keys, k)
+			}
+		}
+	}
+	life.Relate(related)
+	return life, nil
+}
+
+// foldKey folds what is on record of a key in its own Region. An alias that was moved away from it is on record without it, so the aliases' records are
+// looked through as well.
+func (s *Server) foldKey(ctx context.Context, scope arn.ARN, key string, days int) (*keylife.Life, error) {
 	fold := keylife.New(key, s.clock.Now(), days)
-	if err := s.trail.Scan(ctx, scope.Account, scope.Region, key, func(e journal.Entry) error {
+	if err := s.trail.ScanKey(ctx, scope.Account, scope.Region, key, func(e journal.Entry) error {
 		fold.Add(e.Data, !e.Imported.IsZero())
 		return nil
 	}); err != nil {
