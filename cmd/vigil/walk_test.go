@@ -28,7 +28,7 @@ import (
 	"vigil/internal/server"
 )
 
-var update = flag.Bool("update", false, "write the table of docs/compatibility.md anew")
+var update = flag.Bool("update", false, "write the table of docs/compatibility.md and the golden files anew")
 
 // The walk's other regions: one for replicas, and one with no room for more.
 const replicaRegion, crowdedRegion = "us-east-1", "eu-west-3"
