@@ -8,9 +8,11 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"os/signal"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 
 	"vigil/internal/clock"
@@ -275,5 +277,41 @@ func TestPartsBecomeAnObject(t *testing.T) {
 		if _, err := f.Upload(ctx, "bucket", id); err != ErrNotFound {
 			t.Errorf("the upload %q: %v", id, err)
 		}
+	}
+}
+
+// TestAFullDisk has the system refuse to write on, midway through an object: the one that was there stays, nothing is left over, and once there is room it is put.
+func TestAFullDisk(t *testing.T) {
+	const room = 1 << 20
+	if dir := os.Getenv("VIGIL_TEST_FULL"); dir != "" { // a process of its own, which may write no file longer than there is room
+		signal.Ignore(syscall.SIGXFSZ)
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: room, Max: 4 * room}); err != nil {
+			t.Fatal(err)
+		}
+		f := openFiles(t, dir)
+		large := strings.Repeat("new", room)
+		_, err := f.Put(t.Context(), "bucket", Info{Key: "key"}, strings.NewReader(large), settled)
+		if !errors.Is(err, syscall.EFBIG) || contents(t, f, "key") != "old" {
+			t.Errorf("%v, and then it is %.10q", err, contents(t, f, "key"))
+		}
+		if left, _ := os.ReadDir(filepath.Join(dir, temporary)); len(left) > 0 {
+			t.Errorf("left over: %v", left)
+		}
+		if err := syscall.Setrlimit(syscall.RLIMIT_FSIZE, &syscall.Rlimit{Cur: 4 * room, Max: 4 * room}); err != nil {
+			t.Fatal(err)
+		}
+		put(t, f, "key", large)
+		return
+	}
+	dir := t.TempDir()
+	f := openFiles(t, dir)
+	put(t, f, "key", "old")
+	child := exec.Command(os.Args[0], "-test.run=^TestAFullDisk$")
+	child.Env = append(os.Environ(), "VIGIL_TEST_FULL="+dir)
+	if out, err := child.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if got := contents(t, f, "key"); len(got) != 3*room {
+		t.Errorf("at the end it is %.10q", got)
 	}
 }
