@@ -159,12 +159,14 @@ type place struct {
 	region string
 }
 
-// deliverTrail delivers all that is due of a trail, in the order in which it became due: a digest comes after the files of its hour.
+// deliverTrail delivers all that is due of a trail, in the order in which it became due: a digest comes after the files of its hour. When a digest cannot be
+// delivered, the files after it are all the same, and the next digests wait.
 func (t *Trail) deliverTrail(ctx context.Context, id int64) error {
 	now := t.clock.Now()
 	if err := t.journal.Wait(ctx, trailsFollower); err != nil { // what happened before now is in its file's row
 		return err
 	}
+	var held error // why digests wait
 	for ctx.Err() == nil {
 		one := t.trailOf(id)
 		if one == nil {
@@ -173,20 +175,19 @@ func (t *Trail) deliverTrail(ctx context.Context, id int64) error {
 		if err := t.beginHomeChain(ctx, one, now); err != nil {
 			return err
 		}
-		file, chain, err := t.next(ctx, id, now.UnixMilli())
+		file, chain, err := t.next(ctx, id, now.UnixMilli(), held != nil)
 		if err != nil {
-			return err
+			return errors.Join(held, err)
 		}
 		switch {
 		case file != nil:
-			err = t.deliverFile(ctx, one, file)
+			if err := t.deliverFile(ctx, one, file); err != nil {
+				return errors.Join(held, err)
+			}
 		case chain != nil:
-			err = t.deliverDigest(ctx, one, chain)
+			held = t.deliverDigest(ctx, one, chain)
 		default:
-			return nil
-		}
-		if err != nil {
-			return err
+			return held
 		}
 	}
 	return ctx.Err()
@@ -218,20 +219,24 @@ func (t *Trail) forgetFiles(ctx context.Context, id int64) error {
 	})
 }
 
-// next is what of a trail is to be delivered next: a file or a digest, or neither.
-func (t *Trail) next(ctx context.Context, id, now int64) (file *fileRow, digest *chain, err error) {
+// next is what of a trail is to be delivered next: a file or a digest, or neither. While digests wait it is a file that none of them, as it is signed, leaves out.
+func (t *Trail) next(ctx context.Context, id, now int64, digestsWait bool) (file *fileRow, digest *chain, err error) {
 	err = t.watch.View(ctx, func(tx store.Tx) error {
 		files, err := store.List(tx, scanFile, `SELECT `+fileColumns+` FROM trail_file WHERE trail = $1 AND (state = $2 OR state = $3 OR (state = $4 AND due <= $5))
-			ORDER BY due, id LIMIT 1`, id, fileFull, fileAddressed, fileOpen, now)
-		if err != nil {
-			return err
-		}
-		chains, err := store.List(tx, scanChain, `SELECT `+chainColumns+` FROM trail_chain WHERE trail = $1 ORDER BY begun, region`, id)
+			AND ($6 = 0 OR NOT EXISTS (SELECT 1 FROM trail_chain c WHERE c.trail = trail_file.trail AND c.region = trail_file.region AND c.ends >= trail_file.due))
+			ORDER BY due, id LIMIT 1`, id, fileFull, fileAddressed, fileOpen, now, truth(digestsWait))
 		if err != nil {
 			return err
 		}
 		if len(files) > 0 {
 			file = files[0]
+		}
+		if digestsWait {
+			return nil
+		}
+		chains, err := store.List(tx, scanChain, `SELECT `+chainColumns+` FROM trail_chain WHERE trail = $1 ORDER BY begun, region`, id)
+		if err != nil {
+			return err
 		}
 		for _, c := range chains { // the one that ends first
 			if c.end() <= now && (digest == nil || c.end() < digest.end()) {

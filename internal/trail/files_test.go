@@ -427,6 +427,55 @@ func TestABucketThatIsAway(t *testing.T) {
 	}
 }
 
+// TestABucketOnAFullDisk has the bucket's disk full when files and digests are due: the status says so until there is room, and then each event is in one file.
+func TestABucketOnAFullDisk(t *testing.T) {
+	h := open(t)
+	h.start(alice, cloudtrail.CreateTrailInput{Name: new("mine"), EnableLogFileValidation: new(true)})
+	h.happen(alice, "One")
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/", "StartLogging", "One")
+	full := fmt.Errorf("buckets: %w", &fs.PathError{Op: "write", Path: "/srv/vigil/buckets/1", Err: syscall.ENOSPC})
+	h.buckets.failing(func(string) (error, error) { return full, nil })
+	h.clock.Advance(2 * time.Hour)
+	h.until("a digest failed", func() bool {
+		s := h.status(alice, new("mine"))
+		return s.LatestDigestDeliveryError != nil && *s.LatestDigestDeliveryError == "InternalError: no space left on device"
+	})
+	h.buckets.failing(nil)
+	h.clock.Advance(2 * time.Hour)
+	h.until("digests go on", func() bool { return h.status(alice, new("mine")).LatestDigestDeliveryError == nil })
+
+	h.buckets.failing(func(string) (error, error) { return full, nil })
+	h.happen(alice, "Two")
+	h.followed()
+	h.clock.Advance(10 * time.Minute)
+	h.until("a file failed", func() bool {
+		s := h.status(alice, new("mine"))
+		return s.LatestDeliveryError != nil && *s.LatestDeliveryError == "InternalError: no space left on device" && s.LatestDeliveryTime != nil
+	})
+	h.buckets.failing(nil)
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/", "StartLogging", "One", "Two")
+
+	// Digests that the bucket refuses hold up no files.
+	h.buckets.failing(func(key string) (error, error) {
+		if strings.Contains(key, "/CloudTrail-Digest/") {
+			return full, nil
+		}
+		return nil, nil
+	})
+	h.clock.Advance(3 * time.Hour)
+	h.happen(alice, "Three")
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/", "StartLogging", "One", "Two", "Three")
+	h.buckets.failing(nil)
+	h.until("the status is good", func() bool { return h.status(alice, new("mine")).LatestDeliveryError == nil })
+	h.until("a digest of the last file", func() bool {
+		h.clock.Advance(10 * time.Minute)
+		return h.verify(alice, "mine").LogFiles == len(h.keys(alice, *alice.bucket(), "/CloudTrail/"))
+	})
+	if r := h.verify(alice, "mine"); !r.OK() || len(r.Chains) != 1 || len(r.Unlisted) > 0 {
+		t.Errorf("%v, %+v", r.Findings, r)
+	}
+}
+
 func TestATrailThatIsGivenAnotherBucket(t *testing.T) {
 	h := open(t)
 	h.bucket(alice, http.MethodPut, "away")
