@@ -1,8 +1,10 @@
 package metrics
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"vigil/internal/store"
@@ -40,6 +42,9 @@ func (m *Metrics) fold(ctx context.Context) error {
 		}
 		return nil
 	})
+	slices.SortFunc(todo, func(a, b changed) int { // rows that are neighbours are written together
+		return cmp.Or(cmp.Compare(a.series.id, b.series.id), cmp.Compare(a.hour.hour, b.hour.hour))
+	})
 	for len(todo) > 0 && err == nil {
 		n := min(len(todo), foldHours)
 		err = m.writeHours(ctx, todo[:n])
@@ -63,6 +68,7 @@ func (m *Metrics) fold(ctx context.Context) error {
 func (m *Metrics) writeHours(ctx context.Context, hours []changed) error {
 	return m.alone(ctx, func(tx store.Tx) error {
 		upto := m.encode(hours)
+		active := make(map[*series]int64, len(hours))
 		for i := range hours {
 			c := &hours[i]
 			if _, err := tx.Exec(`INSERT INTO metrics_hour (series, hour, period, upto, body) VALUES ($1, $2, $3, $4, $5)
@@ -70,7 +76,10 @@ func (m *Metrics) writeHours(ctx context.Context, hours []changed) error {
 				c.series.id, c.hour.hour, c.period, upto, c.body); err != nil {
 				return err
 			}
-			if _, err := tx.Exec(`UPDATE metrics_series SET active = $1 WHERE id = $2 AND active < $1`, c.active, c.series.id); err != nil {
+			active[c.series] = max(active[c.series], c.active)
+		}
+		for s, at := range active {
+			if _, err := tx.Exec(`UPDATE metrics_series SET active = $1 WHERE id = $2 AND active < $1`, at, s.id); err != nil {
 				return err
 			}
 		}
@@ -104,6 +113,9 @@ func (m *Metrics) written(hours []changed, upto int64) {
 		if c.hour.changes == c.changes {
 			c.hour.dirty, c.hour.upto = false, upto
 			delete(m.pages.dirty, c.hour)
+			if c.hour.late {
+				m.pages.late--
+			}
 		}
 		c.series.saved = max(c.series.saved, c.active)
 		c.series.mu.Unlock()

@@ -27,7 +27,7 @@ const (
 )
 
 // Follow turns the journal into Vigil's own metrics until ctx is done. Each KMS call counts, in the caller's account, whosever the
-// key is, in the region of its record and the minute of its time, exactly once:
+// key is, in the region of its record and the minute of its time (of the five minutes or the hour, when it is old), exactly once:
 //
 //   - AWS/Usage CallCount, by Service=KMS, Type=API, Resource=the operation and Class=None, as in AWS; it has no unit
 //   - Vigil/KMS Calls, by Operation, and by KeyId and Operation for each key that the call touched; its unit is Count
@@ -39,7 +39,7 @@ func (m *Metrics) Follow(ctx context.Context) error {
 }
 
 func (m *Metrics) applyEntries(tx store.Tx, entries []journal.Entry) error {
-	var t tally
+	t := tally{now: m.clock.Now()}
 	for i := range entries {
 		t.add(&entries[i])
 	}
@@ -81,6 +81,7 @@ func (k counted) datum(n float64) Datum {
 
 // tally counts records that are alike in all that is counted, of which there are few kinds and many of each.
 type tally struct {
+	now     time.Time
 	reader  vigil.OutlineReader
 	outline vigil.Outline
 	kind    []byte
@@ -95,6 +96,22 @@ type alike struct {
 	records float64
 }
 
+// countedMinute is the minute that a call at some time counts in. Calls of long ago, as imported records tell of, count in the first minute
+// of the five minutes or of the hour that retain would merge them into, so that there are fewer points to keep until then; those that
+// retain would drop do not count.
+func countedMinute(at, now time.Time) (minute int64, kept bool) {
+	second, period := at.Unix(), int64(perMinute)
+	switch age := now.Sub(at); {
+	case age > retention+time.Hour:
+		return 0, false
+	case age > 63*24*time.Hour+time.Hour:
+		period = perHour
+	case age > 15*24*time.Hour+time.Hour:
+		period = perFiveMinutes
+	}
+	return (second - second%period) / 60, true
+}
+
 func (t *tally) add(e *journal.Entry) {
 	o := &t.outline
 	if err := t.reader.Read(e.Data, o); err != nil {
@@ -106,7 +123,10 @@ func (t *tally) add(e *journal.Entry) {
 	if o.IsOwners() {
 		return // the caller's record counts
 	}
-	minute := e.Time.Unix() / 60
+	minute, kept := countedMinute(e.Time, t.now)
+	if !kept {
+		return
+	}
 	t.kind = binary.AppendVarint(t.kind[:0], minute)
 	for _, text := range [][]byte{o.Account, o.Region, o.EventName, o.ErrorCode[:min(len(o.ErrorCode), 1)]} {
 		t.kind = append(append(t.kind, text...), 0)

@@ -50,6 +50,7 @@ type pages struct {
 
 	mu    sync.Mutex // held to change series in memory: see apply
 	dirty map[*hour]*series
+	late  int // how many of dirty were long over
 
 	doubts atomic.Int64 // commits whose page is being looked for, which must not be dropped meanwhile
 }
@@ -88,6 +89,10 @@ func (p *page) insert(tx store.Tx) error {
 // as long first, so that hours are not written over and over for the few points that have come since.
 const foldSize = 16 << 20
 
+// foldLate is how many hours that were long over may wait to be written. Points of long ago, as imported records bring, go to ever more hours,
+// most of which do not change again, and each takes ten times as much memory as its points take in the log.
+const foldLate = 25_000
+
 // apply takes a durable page into memory. Should it come too late or too early, after a commit whose fate was unknown, it is
 // left for catchUp.
 func (m *Metrics) apply(p *page) {
@@ -102,13 +107,13 @@ func (m *Metrics) apply(p *page) {
 		s.active = max(s.active, p.at)
 		s.mu.Unlock()
 	}
-	size := 0
+	size, now := 0, m.hourNow()
 	for _, e := range p.entries {
-		m.applyEntry(p, e)
+		m.applyEntry(p, e, now)
 		size += 16 + 11*len(e.bucket.values)
 	}
 	m.pages.applied.Store(p.number)
-	if m.pages.size.Add(int64(size)) > max(foldSize, m.pages.folded.Load()) {
+	if m.pages.size.Add(int64(size)) > max(foldSize, m.pages.folded.Load()) || m.pages.late > foldLate {
 		select {
 		case m.foldNow <- struct{}{}:
 		default:
@@ -138,7 +143,7 @@ func (m *Metrics) complete(p *page) bool {
 	return true
 }
 
-func (m *Metrics) applyEntry(p *page, e entry) {
+func (m *Metrics) applyEntry(p *page, e entry, now int64) {
 	s := m.install(e.series)
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -159,6 +164,9 @@ func (m *Metrics) applyEntry(p *page, e entry) {
 	if !h.dirty {
 		h.dirty = true
 		m.pages.dirty[h] = s
+		if h.late = h.hour < now-keepHours; h.late {
+			m.pages.late++
+		}
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"vigil"
 	"vigil/internal/clock"
 	"vigil/internal/journal"
+	"vigil/internal/store"
 	"vigil/internal/store/sqlite"
 	"vigil/internal/store/storetest"
 )
@@ -232,5 +233,60 @@ func TestHealth(t *testing.T) {
 	response.Body.Close()
 	if response.StatusCode != http.StatusMethodNotAllowed {
 		t.Error(fmt.Sprint("POST is answered with ", response.StatusCode))
+	}
+}
+
+// TestOldCallsCountInThePeriodTheyAreKeptIn is of records that are imported long after their calls.
+func TestOldCallsCountInThePeriodTheyAreKeptIn(t *testing.T) {
+	const day = 24 * time.Hour
+	now := time.Date(2026, 5, 4, 12, 0, 0, 0, time.UTC)
+	for _, test := range []struct {
+		age  time.Duration
+		into time.Duration // 0 when it is not kept
+	}{
+		{0, time.Minute}, {14 * day, time.Minute}, {16 * day, 5 * time.Minute}, {62 * day, 5 * time.Minute},
+		{64 * day, time.Hour}, {454 * day, time.Hour}, {456 * day, 0},
+	} {
+		at := now.Add(-test.age + 48*time.Minute + 7*time.Second)
+		minute, kept := countedMinute(at, now)
+		if kept != (test.into > 0) || kept && !time.Unix(minute*60, 0).Equal(at.Truncate(test.into)) {
+			t.Errorf("A call of %v ago counts at %v, %v", test.age, time.Unix(minute*60, 0).UTC(), kept)
+		}
+	}
+}
+
+// TestOldPointsAreWrittenSoon is of what memory holds while points of long ago are put, in ever more hours.
+func TestOldPointsAreWrittenSoon(t *testing.T) {
+	h := open(t)
+	now := h.clock.Now()
+	for metric := 0; h.pages.late <= foldLate; metric++ {
+		select {
+		case <-h.foldNow:
+			t.Fatalf("folds at %d hours", h.pages.late)
+		default:
+		}
+		var data []Datum
+		for ago := range 5000 {
+			data = append(data, Datum{Namespace: "Test", Name: fmt.Sprint("latency", metric), Time: now.Add(time.Duration(ago-5001) * time.Hour), Value: 1})
+		}
+		if err := h.db.Update(t.Context(), func(tx store.Tx) error { return h.Put(tx, account, region, data) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case <-h.foldNow:
+	default:
+		t.Fatal("does not fold")
+	}
+	if err := h.fold(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if h.pages.late != 0 || len(h.pages.dirty) != 0 {
+		t.Errorf("%d hours are still to be written, %d of them late", len(h.pages.dirty), h.pages.late)
+	}
+	points, err := h.Statistics(t.Context(), account, region,
+		Query{Namespace: "Test", Name: "latency0", Stat: "Sum", Start: now.Add(-24 * time.Hour), End: now, Period: time.Hour})
+	if err != nil || len(points) < 22 {
+		t.Errorf("of the last day there are %d points, %v", len(points), err)
 	}
 }

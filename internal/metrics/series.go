@@ -42,6 +42,7 @@ type hour struct {
 	buckets []bucket
 	changes int  // in this process
 	dirty   bool // not yet written
+	late    bool // and was long over when it became dirty
 	used    bool // since the last sweep
 }
 
