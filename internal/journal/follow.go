@@ -183,8 +183,13 @@ func (j *Journal) entriesFrom(ctx context.Context, next int64) ([]Entry, error) 
 	return entries, nil
 }
 
-// readPages reads what a round takes from the database.
+// readPages reads what a round takes from the database, unless another has while this one waited for it.
 func (j *Journal) readPages(ctx context.Context, next int64) (pages []*page, err error) {
+	j.reading.Lock()
+	defer j.reading.Unlock()
+	if pages = j.pages.run(next); len(pages) > 0 {
+		return pages, nil
+	}
 	err = j.db.View(ctx, func(tx store.Tx) error {
 		rows, err := tx.Query(`SELECT o.first, o.count, p.body FROM journal_order o JOIN journal_page p ON p.node = o.node AND p.number = o.number
 			WHERE o.first >= $1 ORDER BY o.first LIMIT $2`, next, maxFollow)

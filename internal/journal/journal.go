@@ -79,7 +79,8 @@ type Journal struct {
 	followers map[string]int64 // where each running follower is
 	awaited   map[string]int   // how many wait for a follower
 
-	pages *pageCache
+	pages   *pageCache
+	reading sync.Mutex // held to read pages that pages does not have: followers that come to the same ones at once read them once
 }
 
 // void is the count of a page that stands for a commit that did not happen: see settle.
