@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"strings"
 	"time"
 
@@ -96,7 +97,7 @@ func (f *functions) Set(text string) error {
 }
 
 // tuneCollector trades memory that a server has for processor time: by Go's own settings a heap as small as Vigil's is collected
-// many times a second. The limit keeps the process below 150 MB. Who sets GOGC or GOMEMLIMIT knows better.
+// many times a second. The limit keeps the process below 150 MB, unless more is in use. Who sets GOGC or GOMEMLIMIT knows better.
 func tuneCollector(c *cli) {
 	for _, v := range c.environ {
 		if strings.HasPrefix(v, "GOGC=") || strings.HasPrefix(v, "GOMEMLIMIT=") {
@@ -104,7 +105,26 @@ func tuneCollector(c *cli) {
 		}
 	}
 	debug.SetGCPercent(800)
-	debug.SetMemoryLimit(100 << 20)
+	debug.SetMemoryLimit(leastLimit)
+	runtime.SetFinalizer(new(collection), (*collection).end)
+}
+
+// leastLimit is what a server may use in any case, in bytes.
+const leastLimit = 100 << 20
+
+// collection becomes garbage with each garbage collection.
+type collection struct{ _ *byte } // not so small that it shares its place
+
+// end sets the limit for the next collection. When what is in use comes near the limit, as while much is imported or asked for at once, the
+// collector would do nothing but look for memory in vain: there may be twice as much besides.
+func (c *collection) end() {
+	runtime.SetFinalizer(c, (*collection).end)
+	use := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(use)
+	limit := max(leastLimit, 3*int64(use[0].Value.Uint64()))
+	if limit /= 1 << 20; limit != debug.SetMemoryLimit(-1)>>20 {
+		debug.SetMemoryLimit(limit << 20)
+	}
 }
 
 // tuneScheduler has one more goroutine run at a time than there are processors, as one of them is often waiting for the disk. Otherwise
