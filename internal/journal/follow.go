@@ -215,6 +215,18 @@ func (j *Journal) readPages(ctx context.Context, next int64) (pages []*page, err
 	return pages, err
 }
 
+// isNext says whether a follower's next round begins with a page.
+func (j *Journal) isNext(p *page) bool {
+	j.progress.Lock()
+	defer j.progress.Unlock()
+	for _, at := range j.followers {
+		if at == p.first {
+			return true
+		}
+	}
+	return false
+}
+
 // Wait returns when the follower of that name has followed everything that was appended before Wait was called, so that
 // who asks it reads what has been answered. It returns ctx's error if that ends first.
 func (j *Journal) Wait(ctx context.Context, name string) error {

@@ -113,7 +113,7 @@ func (j *Journal) decode(first, count int64, body []byte) (*page, error) {
 	for _, r := range records {
 		p.size += len(r.Data)
 	}
-	j.pages.put(p)
+	j.pages.put(p, j.isNext)
 	return p, nil
 }
 
@@ -124,8 +124,11 @@ type pageCache struct {
 	size  int
 }
 
-// maxPageCache is how many bytes of records the cache keeps.
-const maxPageCache = 4 << 20
+// How many bytes of records the cache keeps: in any case, and at most while a follower that is behind the others will take them next.
+const (
+	maxPageCache = 4 << 20
+	maxNextPages = 3 * maxFollowSize
+)
 
 func newPageCache() *pageCache { return &pageCache{} }
 
@@ -163,12 +166,12 @@ func (c *pageCache) run(next int64) (pages []*page) {
 	return pages
 }
 
-func (c *pageCache) put(p *page) {
+func (c *pageCache) put(p *page, isNext func(*page) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.pages = append(c.pages, p)
 	c.size += p.size
-	for len(c.pages) > 1 && c.size > maxPageCache {
+	for len(c.pages) > 1 && c.size > maxPageCache && (c.size > maxNextPages || !isNext(c.pages[0])) {
 		c.size -= c.pages[0].size
 		c.pages[0] = nil
 		c.pages = c.pages[1:]
