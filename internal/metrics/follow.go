@@ -27,7 +27,7 @@ const (
 )
 
 // Follow turns the journal into Vigil's own metrics until ctx is done. Each KMS call counts, in the caller's account, whosever the
-// key is, in the region of its record and the minute of its time (of the five minutes or the hour, when it is old), exactly once:
+// key is, in the region of its record and the minute of its time (or the five minutes or the hour, when it is old), exactly once:
 //
 //   - AWS/Usage CallCount, by Service=KMS, Type=API, Resource=the operation and Class=None, as in AWS; it has no unit
 //   - Vigil/KMS Calls, by Operation, and by KeyId and Operation for each key that the call touched; its unit is Count
@@ -54,17 +54,18 @@ func (m *Metrics) applyEntries(tx store.Tx, entries []journal.Entry) error {
 	return err
 }
 
-// counted is a metric and a minute.
+// counted is a metric and a minute, or the five minutes or the hour that are kept in its place.
 type counted struct {
 	account, region string
 	name            string // CallCount, Calls or Errors
 	operation, key  string // key is "" for all keys together
-	minute          int64
+	begin           int64  // in seconds since 1970
+	period          int64  // in seconds
 }
 
 func (k counted) datum(n float64) Datum {
 	d := Datum{
-		Namespace: kmsNamespace, Name: k.name, Unit: "Count", Time: time.Unix(k.minute*60, 0),
+		Namespace: kmsNamespace, Name: k.name, Unit: "Count", Time: time.Unix(k.begin, 0), Resolution: time.Duration(k.period) * time.Second,
 		Values: []float64{1}, Counts: []float64{n},
 	}
 	switch {
@@ -96,20 +97,20 @@ type alike struct {
 	records float64
 }
 
-// countedMinute is the minute that a call at some time counts in. Calls of long ago, as imported records tell of, count in the first minute
-// of the five minutes or of the hour that retain would merge them into, so that there are fewer points to keep until then; those that
-// retain would drop do not count.
-func countedMinute(at, now time.Time) (minute int64, kept bool) {
-	second, period := at.Unix(), int64(perMinute)
-	switch age := now.Sub(at); {
-	case age > retention+time.Hour:
-		return 0, false
-	case age > 63*24*time.Hour+time.Hour:
-		period = perHour
-	case age > 15*24*time.Hour+time.Hour:
-		period = perFiveMinutes
+// periodOf is the period that a call at some time counts in, and when that begins, in seconds. Calls of long ago, as imported records tell of, count
+// in the five minutes or the hour that retain would merge their minutes into; those that retain would drop do not count.
+func periodOf(at, now time.Time) (begin, period int64, kept bool) {
+	age := now.Sub(at) - time.Hour // retain takes whole hours
+	if age > retention {
+		return 0, 0, false
 	}
-	return (second - second%period) / 60, true
+	period = perMinute
+	for _, a := range ages {
+		if age > a.age {
+			period = max(period, int64(a.into))
+		}
+	}
+	return at.Unix() - at.Unix()%period, period, true
 }
 
 func (t *tally) add(e *journal.Entry) {
@@ -123,11 +124,12 @@ func (t *tally) add(e *journal.Entry) {
 	if o.IsOwners() {
 		return // the caller's record counts
 	}
-	minute, kept := countedMinute(e.Time, t.now)
+	begin, period, kept := periodOf(e.Time, t.now)
 	if !kept {
 		return
 	}
-	t.kind = binary.AppendVarint(t.kind[:0], minute)
+	t.kind = binary.AppendVarint(t.kind[:0], begin)
+	t.kind = binary.AppendVarint(t.kind, period)
 	for _, text := range [][]byte{o.Account, o.Region, o.EventName, o.ErrorCode[:min(len(o.ErrorCode), 1)]} {
 		t.kind = append(append(t.kind, text...), 0)
 	}
@@ -143,7 +145,7 @@ func (t *tally) add(e *journal.Entry) {
 		t.kinds = map[string]*alike{}
 	}
 	kind := &alike{failed: len(o.ErrorCode) > 0, records: 1,
-		counted: counted{account: string(o.Account), region: string(o.Region), operation: string(o.EventName), minute: minute}}
+		counted: counted{account: string(o.Account), region: string(o.Region), operation: string(o.EventName), begin: begin, period: period}}
 	for i, r := range o.Resources {
 		if string(r.Type) == kmsKeyType && !touchedBefore(o.Resources[:i], r.ARN) {
 			kind.keys = append(kind.keys, keyID(string(r.ARN)))

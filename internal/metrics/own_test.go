@@ -248,9 +248,9 @@ func TestOldCallsCountInThePeriodTheyAreKeptIn(t *testing.T) {
 		{64 * day, time.Hour}, {454 * day, time.Hour}, {456 * day, 0},
 	} {
 		at := now.Add(-test.age + 48*time.Minute + 7*time.Second)
-		minute, kept := countedMinute(at, now)
-		if kept != (test.into > 0) || kept && !time.Unix(minute*60, 0).Equal(at.Truncate(test.into)) {
-			t.Errorf("A call of %v ago counts at %v, %v", test.age, time.Unix(minute*60, 0).UTC(), kept)
+		begin, period, kept := periodOf(at, now)
+		if into := time.Duration(period) * time.Second; into != test.into || kept != (test.into > 0) || kept && !time.Unix(begin, 0).Equal(at.Truncate(into)) {
+			t.Errorf("A call of %v ago counts in the %v from %v, %v", test.age, into, time.Unix(begin, 0).UTC(), kept)
 		}
 	}
 }
@@ -289,4 +289,36 @@ func TestOldPointsAreWrittenSoon(t *testing.T) {
 	if err != nil || len(points) < 22 {
 		t.Errorf("of the last day there are %d points, %v", len(points), err)
 	}
+}
+
+// TestOldCallsAreThereForTheirPeriod imports calls of a month ago, of which minutes are not kept.
+func TestOldCallsAreThereForTheirPeriod(t *testing.T) {
+	h := open(t)
+	begin := h.clock.Now().Add(-30 * 24 * time.Hour).Truncate(time.Hour)
+	var entries []journal.Entry
+	for minute := range 10 {
+		r := record("kms.amazonaws.com", "Encrypt", "", begin.Add(time.Duration(minute)*time.Minute), keyARN)
+		entries = append(entries, journal.Entry{Time: r.Time, Data: r.Data, Imported: h.clock.Now()})
+	}
+	if err := h.db.Update(t.Context(), func(tx store.Tx) error { return h.applyEntries(tx, entries) }); err != nil {
+		t.Fatal(err)
+	}
+	check := func() {
+		t.Helper()
+		for period, want := range map[time.Duration]map[int]float64{time.Minute: {}, 5 * time.Minute: {0: 5, 5: 5}, time.Hour: {0: 10}} {
+			points, err := h.Statistics(t.Context(), account, region, Query{Namespace: "Vigil/KMS", Name: "Calls", Dimensions: []Dimension{{"Operation", "Encrypt"}},
+				Stat: "Sum", Start: begin, End: begin.Add(time.Hour), Period: period})
+			if err != nil {
+				t.Fatal(err)
+			}
+			wantPoints(t, points, begin, want)
+		}
+	}
+	check()
+	for _, upkeep := range []func(context.Context) error{h.fold, h.retain} {
+		if err := upkeep(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	check()
 }

@@ -19,7 +19,7 @@ type Datum struct {
 	Dimensions []Dimension // in any order, each name once
 	Unit       string      // one of CloudWatch's; "" is None
 	Time       time.Time
-	Resolution time.Duration // time.Second, or anything else for a minute
+	Resolution time.Duration // time.Second, 5 * time.Minute, time.Hour, or anything else for a minute
 
 	Value  float64
 	Values []float64     // in place of Value
@@ -124,8 +124,9 @@ func (b *batch) addValues(into *bucket, d *Datum) error {
 // bucket is the one for a time. Points of a request mostly have the same.
 func (s *batchSeries) bucket(second int64, resolution time.Duration, unit uint8) *bucket {
 	period := int64(perMinute)
-	if resolution == time.Second {
-		period = perSecond
+	switch resolution {
+	case time.Second, perFiveMinutes * time.Second, perHour * time.Second:
+		period = int64(resolution / time.Second)
 	}
 	hour := hourOf(second)
 	at := second - hour*perHour
