@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -70,11 +71,44 @@ func crash(t *testing.T, rounds int, dir string, open func() (store.DB, error), 
 	history := s.history(t)
 	told.compare(t, history)
 	compareStates(t, s.kms(), history)
-	auditor.Visit(t)
+	tree := auditor.Visit(t)
 	s.stop(t)
 	checkJournal(t, open)
+	checkInclusion(t, open, auditor, func() (stop func()) {
+		s = startVigil(t, dir, flags...)
+		auditor.ReadFrom(func(resource string) []byte { return s.log(t, resource) })
+		return func() { s.stop(t) }
+	}, tree.N)
 	if out, err := exec.Command("vigil", append([]string{"verify", dir}, flags...)...).CombinedOutput(); err != nil {
 		t.Errorf("vigil verify: %v\n%s", err, out)
+	}
+}
+
+// checkInclusion has an independent reader find records, some of every crash, in the log at their places.
+func checkInclusion(t *testing.T, open func() (store.DB, error), auditor *notarytest.Reader, serve func() (stop func()), n int64) {
+	t.Helper()
+	var seqs []int64
+	for seq := int64(0); seq < n; seq += 1 + n/100 {
+		seqs = append(seqs, seq)
+	}
+	db, err := open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var entries []journal.Entry
+	j, err := journal.Open(t.Context(), db, slog.New(slog.DiscardHandler))
+	if err == nil {
+		entries, err = j.Get(t.Context(), seqs)
+	}
+	db.Close()
+	if err != nil || len(entries) != len(seqs) {
+		t.Fatalf("%d records of %d are there: %v", len(entries), len(seqs), err)
+	}
+	defer serve()()
+	tree := auditor.Visit(t)
+	for _, e := range entries {
+		digest := sha256.Sum256(e.Data)
+		auditor.Find(t, tree, e.Seq, append([]byte{1}, digest[:]...))
 	}
 }
 
