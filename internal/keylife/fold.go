@@ -65,6 +65,9 @@ func (f *Fold) Since(at time.Time) {
 	f.life.Records.HistorySince = &at // unless the key's own first record, which came later, is of an earlier time
 }
 
+// At says where the next record stands in the history: of one second, what stands first came first. Without it that is what was added first.
+func (f *Fold) At(place int64) { f.order = place - 1 }
+
 // Add takes a record, if it is of KMS and about the key. Data that is no record is counted. The record is not kept.
 func (f *Fold) Add(record []byte, imported bool) {
 	o := &f.outline

@@ -115,6 +115,7 @@ func (s *Server) keyLife(ctx context.Context, scope arn.ARN, key string, days in
 func (s *Server) foldKey(ctx context.Context, scope arn.ARN, key string, days int) (*keylife.Life, error) {
 	fold := keylife.New(key, s.clock.Now(), days)
 	if err := s.trail.ScanKey(ctx, scope.Account, scope.Region, key, func(e journal.Entry) error {
+		fold.At(e.Seq)
 		fold.Add(e.Data, !e.Imported.IsZero())
 		return nil
 	}); err != nil {
@@ -123,6 +124,7 @@ func (s *Server) foldKey(ctx context.Context, scope arn.ARN, key string, days in
 	for _, alias := range fold.Aliases() {
 		scope.Resource = alias
 		if err := s.trail.Scan(ctx, scope.Account, scope.Region, scope.String(), func(e journal.Entry) error {
+			fold.At(e.Seq)
 			fold.AddAlias(e.Data, !e.Imported.IsZero())
 			return nil
 		}); err != nil {
