@@ -45,8 +45,8 @@ func (h *house) badRoutes() []refusal {
 		{"another method of /health", to(http.MethodPost, "/health"), 404, unknown, "", ""},
 		{"a protocol that is none", rpc, 400, unknown, "", ""},
 		{"EventBridge not built", me.to("events").sign(h.post("AWSEvents.CreateArchive", "{")), 501, "NotImplementedException", fmt.Sprintf(notBuilt, "events:CreateArchive"), "CreateArchive"},
-		{"CloudTrail not built", me.to("cloudtrail").sign(h.post("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.GetDashboard", "{}")),
-			501, "NotImplementedException", fmt.Sprintf(notBuilt, "cloudtrail:GetDashboard"), "GetDashboard"},
+		{"CloudTrail not built", me.to("cloudtrail").sign(h.post("com.amazonaws.cloudtrail.v20131101.CloudTrail_20131101.CreateChannel", "{}")),
+			501, "NotImplementedException", fmt.Sprintf(notBuilt, "cloudtrail:CreateChannel"), "CreateChannel"},
 
 		{"a form elsewhere", sts.sign(formElsewhere), 404, unknown, "", ""},
 		{"no Action", form("Version=2011-06-15"), 400, "MissingAction", "The request is missing an action or a required parameter.", ""},

@@ -5,7 +5,8 @@
 // is compiled to SQLite's SQL by package presto, is run by an SQLite that has nothing but virtual tables over such views (engine.go,
 // table.go, scan.go), and leaves its result in the database, where it stays for seven days (run.go, results.go).
 //
-// The operations are those of stores (stores.go, stores_change.go, policies.go, tags.go) and of queries (queries.go, start.go).
+// The operations are those of stores (stores.go, stores_change.go, policies.go, tags.go) and of queries (queries.go, start.go);
+// those of what there is not answer so (absent.go).
 package lake
 
 import (
@@ -169,6 +170,22 @@ func (l *Lake) Operations() []call.Operation {
 		call.Read("GetQueryResults", l.GetQueryResults),
 		call.Read("ListQueries", l.ListQueries),
 		call.Read("StartQuery", l.StartQuery).Responding(),
+
+		call.Op("DeleteChannel", l.DeleteChannel),
+		call.Read("GetChannel", l.GetChannel),
+		call.Read("ListChannels", l.ListChannels),
+		call.Op("UpdateChannel", l.UpdateChannel),
+
+		call.Op("DeleteDashboard", l.DeleteDashboard),
+		call.Read("GetDashboard", l.GetDashboard),
+		call.Read("ListDashboards", l.ListDashboards),
+		call.Op("StartDashboardRefresh", l.StartDashboardRefresh),
+		call.Op("UpdateDashboard", l.UpdateDashboard),
+
+		call.Read("GetImport", l.GetImport),
+		call.Read("ListImportFailures", l.ListImportFailures),
+		call.Read("ListImports", l.ListImports),
+		call.Op("StopImport", l.StopImport),
 	}
 }
 

@@ -17,14 +17,6 @@ import (
 // linger is for how long a deleted trail is kept for what is still to be delivered of it.
 const linger = 7 * 24 * time.Hour
 
-// checkOrganization refuses trails of organizations, as CloudTrail does where the account is in none. No account of Vigil's is in one.
-func checkOrganization(organization *bool) error {
-	if aws.ToBool(organization) {
-		return call.Errorf("OrganizationsNotInUseException", "The account is not a member of an organization.")
-	}
-	return nil
-}
-
 // CreateTrail makes a trail, which logs once StartLogging is called. It has the management events of the account in its
 // home region, or in all of them. It delivers to a bucket, which has to be there and the account's own, and to a log group if it has one.
 // With KmsKeyId, which may be an id, an alias or the ARN of either, log files are encrypted with that key, whose policy has to let CloudTrail

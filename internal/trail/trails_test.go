@@ -484,6 +484,8 @@ func TestWhatATrailMayNotBe(t *testing.T) {
 	h.refused(alice, "GetTrail", &cloudtrail.GetTrailInput{Name: new("arn:aws:kms:us-east-1:111122223333:key/1")}, "CloudTrailARNInvalidException")
 	h.refused(alice, "GetTrail", &cloudtrail.GetTrailInput{Name: new("unknown")}, "TrailNotFoundException")
 	h.refused(alice, "GetTrail", &cloudtrail.GetTrailInput{Name: bob.trail("theirs")}, "AccessDeniedException")
+	h.refused(alice, "RegisterOrganizationDelegatedAdmin", &cloudtrail.RegisterOrganizationDelegatedAdminInput{MemberAccountId: &bob.account}, "OrganizationsNotInUseException")
+	h.refused(alice, "DeregisterOrganizationDelegatedAdmin", &cloudtrail.DeregisterOrganizationDelegatedAdminInput{DelegatedAdminAccountId: &bob.account}, "OrganizationsNotInUseException")
 }
 
 func TestTrailsInPostgreSQL(t *testing.T) {
