@@ -31,6 +31,7 @@ type house struct {
 	clock       *clock.Movable
 	journal     *journal.Journal
 	timeout     time.Duration
+	buckets     Buckets
 	lake        *Lake
 	people      map[string]string // unique ids of users and roles, by ARN
 	ops         map[string]call.Operation
@@ -67,7 +68,7 @@ func open(t testing.TB) *house {
 func (h *house) begin() {
 	h.Helper()
 	var err error
-	h.lake, err = New(context.Background(), Config{DB: h.main, Watch: h.watch, Journal: h.journal, Clock: h.clock, Log: slog.New(slog.DiscardHandler), Timeout: h.timeout,
+	h.lake, err = New(context.Background(), Config{DB: h.main, Watch: h.watch, Journal: h.journal, Clock: h.clock, Log: slog.New(slog.DiscardHandler), Timeout: h.timeout, Buckets: h.buckets,
 		Principals: Principals{UniqueID: func(arn string) (string, bool) { id, ok := h.people[arn]; return id, ok }, ARN: func(string) (string, bool) { return "", false }}})
 	if err != nil {
 		h.Fatal(err)
@@ -239,7 +240,7 @@ func TestPostgreSQL(t *testing.T) {
 		run  func(*testing.T)
 	}{
 		{"StoreIsAView", TestStoreIsAView}, {"StoreLife", TestStoreLife}, {"Queries", TestQueryLife}, {"Restart", TestRestart}, {"Cancel", TestCancel},
-		{"Policies", TestAnotherAccountQueries}, {"Policy", TestStorePolicyDenies},
+		{"Deliveries", TestDeliveriesThatFail}, {"Policies", TestAnotherAccountQueries}, {"Policy", TestStorePolicyDenies},
 	} {
 		t.Run(test.name, test.run)
 	}

@@ -3,7 +3,8 @@
 // An event data store copies nothing. It is a view over the journal: the records of its account, in its region or in all, which
 // happened while it was taking events in, which its selectors of then take, and which are within its retention (view.go). A query
 // is compiled to SQLite's SQL by package presto, is run by an SQLite that has nothing but virtual tables over such views (engine.go,
-// table.go, scan.go), and leaves its result in the database, where it stays for seven days (run.go, results.go).
+// table.go, scan.go), and leaves its result in the database, where it stays for seven days (run.go, results.go), and in a
+// bucket if it is asked for (deliver.go).
 //
 // The operations are those of stores (stores.go, stores_change.go, policies.go, tags.go) and of queries (queries.go, start.go);
 // those of what there is not answer so (absent.go).
@@ -33,6 +34,8 @@ type Config struct {
 	Log     *slog.Logger
 	// Principals knows the users and roles that resource policies may name.
 	Principals Principals
+	// Buckets is where results of queries go.
+	Buckets Buckets
 	// Timeout is how long a query runs at most; 0 is an hour.
 	Timeout time.Duration
 }
@@ -46,6 +49,7 @@ type Lake struct {
 	timeout   time.Duration
 
 	principals Principals
+	buckets    Buckets
 
 	dataFor atomic.Pointer[map[askedFor]bool] // see AsksForData
 	wake    chan struct{}                     // there are queries to run
@@ -108,6 +112,7 @@ var migrations = []string{
 		store TEXT NOT NULL,
 		PRIMARY KEY (store, query))`,
 	policyMigration,
+	deliveryMigration,
 }
 
 // resultMigrations are the tables of the watch database.
@@ -123,7 +128,7 @@ var resultMigrations = []string{
 
 // New prepares the tables. Queries are run once Run runs.
 func New(ctx context.Context, config Config) (*Lake, error) {
-	l := &Lake{db: config.DB, watch: config.Watch, journal: config.Journal, clock: config.Clock, log: config.Log, timeout: config.Timeout, principals: config.Principals,
+	l := &Lake{db: config.DB, watch: config.Watch, journal: config.Journal, clock: config.Clock, log: config.Log, timeout: config.Timeout, principals: config.Principals, buckets: config.Buckets,
 		wake: make(chan struct{}, 1), running: map[string]context.CancelCauseFunc{}}
 	if l.timeout == 0 {
 		l.timeout = time.Hour

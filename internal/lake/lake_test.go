@@ -208,7 +208,7 @@ func TestQueryLife(t *testing.T) {
 	h.refused("QueryIdNotFoundException", alice, "GetQueryResults", &cloudtrail.GetQueryResultsInput{QueryId: &a})
 	h.refused("InvalidNextTokenException", alice, "GetQueryResults", &cloudtrail.GetQueryResultsInput{QueryId: id, NextToken: new("AAAA")})
 	h.refused("InvalidParameterException", alice, "StartQuery", &cloudtrail.StartQueryInput{})
-	h.refused("UnsupportedOperationException", alice, "StartQuery", &cloudtrail.StartQueryInput{QueryStatement: &statement, DeliveryS3Uri: new("s3://bucket")})
+	h.refused("InvalidParameterException", alice, "StartQuery", &cloudtrail.StartQueryInput{QueryStatement: &statement, DeliveryS3Uri: new("bucket")})
 	h.refused("InvalidQueryStatementException", alice, "StartQuery", &cloudtrail.StartQueryInput{QueryStatement: new("SELECT 1 FROM sqlite_master")})
 	h.refused("InvalidQueryStatementException", alice, "StartQuery", &cloudtrail.StartQueryInput{QueryStatement: new("SELECT a.x FROM " + a)})
 	h.refused("EventDataStoreNotFoundException", bob, "StartQuery", &cloudtrail.StartQueryInput{QueryStatement: &statement})

@@ -30,20 +30,22 @@ type aQuery struct {
 	bytes, results      int64
 	columns             []string
 	error               string
+	uri, recipient      string // where its result goes, and the account whose bucket that is; empty is nowhere
+	delivery            types.DeliveryStatus
 	stores              []string // ids
 }
 
-const queryColumns = `id, account, region, statement, created, status, took, scanned, matched, bytes, results, columns, error`
+const queryColumns = `id, account, region, statement, created, status, took, scanned, matched, bytes, results, columns, error, uri, recipient, delivery`
 
 // queries reads those that a condition is true of.
 func queries(tx store.Tx, where string, args ...any) ([]*aQuery, error) {
 	found, err := store.List(tx, func(row store.Scanner) (*aQuery, error) {
 		q := &aQuery{}
-		var status, columns string
-		if err := row.Scan(&q.id, &q.account, &q.region, &q.statement, &q.created, &status, &q.took, &q.scanned, &q.matched, &q.bytes, &q.results, &columns, &q.error); err != nil {
+		var status, columns, delivery string
+		if err := row.Scan(&q.id, &q.account, &q.region, &q.statement, &q.created, &status, &q.took, &q.scanned, &q.matched, &q.bytes, &q.results, &columns, &q.error, &q.uri, &q.recipient, &delivery); err != nil {
 			return nil, err
 		}
-		if q.status = types.QueryStatus(status); columns == "" {
+		if q.status, q.delivery = types.QueryStatus(status), types.DeliveryStatus(delivery); columns == "" {
 			return q, nil
 		}
 		return q, json.Unmarshal([]byte(columns), &q.columns)
@@ -139,7 +141,7 @@ func (l *Lake) DescribeQuery(ctx context.Context, c *call.Call, in *cloudtrail.D
 		return nil, err
 	}
 	return &cloudtrail.DescribeQueryOutput{
-		ErrorMessage: unlessEmpty(q.error), EventDataStoreOwnerAccountId: in.EventDataStoreOwnerAccountId, QueryId: &q.id, QueryString: &q.statement, QueryStatus: q.status,
+		DeliveryS3Uri: unlessEmpty(q.uri), DeliveryStatus: q.delivery, ErrorMessage: unlessEmpty(q.error), EventDataStoreOwnerAccountId: in.EventDataStoreOwnerAccountId, QueryId: &q.id, QueryString: &q.statement, QueryStatus: q.status,
 		QueryStatistics: &types.QueryStatisticsForDescribeQuery{BytesScanned: &q.bytes, CreationTime: at(q.created), EventsMatched: &q.matched, EventsScanned: &q.scanned,
 			ExecutionTimeInMillis: aws.Int32(int32(min(q.took, 1<<31-1)))},
 	}, nil
@@ -207,7 +209,8 @@ func (l *Lake) CancelQuery(ctx context.Context, c *call.Call, in *cloudtrail.Can
 		if !now.active() {
 			return call.Errorf("InactiveQueryException", "The query %s cannot be cancelled: its status is %s.", q.id, now.status)
 		}
-		_, err = tx.Exec(`UPDATE lake_query SET status = $1 WHERE id = $2`, string(types.QueryStatusCancelled), q.id)
+		_, err = tx.Exec(`UPDATE lake_query SET status = $1, delivery = CASE WHEN uri = '' THEN '' ELSE $2 END WHERE id = $3`,
+			string(types.QueryStatusCancelled), string(types.DeliveryStatusCancelled), q.id)
 		tx.OnCommit(func() { l.cancel(q.id) })
 		return err
 	})

@@ -54,7 +54,10 @@ func (l *Lake) Run(ctx context.Context) error {
 				defer l.end(q.id)
 				select {
 				case slot <- struct{}{}:
-					l.perform(running, q.id)
+					if q.active() {
+						l.perform(running, q.id)
+					}
+					l.deliver(running, q.id)
 					<-slot
 				case <-running.Done():
 				}
@@ -68,10 +71,10 @@ func (l *Lake) Run(ctx context.Context) error {
 	}
 }
 
-// waiting are the queries that have not come to their end, the oldest first.
+// waiting are the queries that have not come to their end, or whose results have not come to theirs, the oldest first.
 func (l *Lake) waiting(ctx context.Context) (all []*aQuery, err error) {
 	err = l.db.View(ctx, func(tx store.Tx) (err error) {
-		all, err = queries(tx, `status IN ('QUEUED', 'RUNNING') ORDER BY created, id`)
+		all, err = queries(tx, `status IN ('QUEUED', 'RUNNING') OR status = 'FINISHED' AND delivery = 'PENDING' ORDER BY created, id`)
 		return err
 	})
 	return all, err
@@ -197,8 +200,8 @@ func (l *Lake) finish(ctx context.Context, q *aQuery) {
 	if err == nil {
 		err = l.db.Update(ctx, func(tx store.Tx) error {
 			_, err := tx.Exec(`UPDATE lake_query SET took = $1, scanned = $2, matched = $3, bytes = $4, results = $5, columns = $6, error = $7,
-				status = CASE WHEN status = 'RUNNING' THEN $8 ELSE status END WHERE id = $9`,
-				q.took, q.scanned, q.matched, q.bytes, q.results, string(columns), q.error, string(q.status), q.id)
+				status = CASE WHEN status = 'RUNNING' THEN $8 ELSE status END, delivery = CASE WHEN status = 'RUNNING' THEN $9 ELSE delivery END WHERE id = $10`,
+				q.took, q.scanned, q.matched, q.bytes, q.results, string(columns), q.error, string(q.status), string(q.undelivered()), q.id)
 			return err
 		})
 	}

@@ -24,13 +24,12 @@ const maxConcurrent = 10
 
 // StartQuery starts a query, which sees every event that was answered before. Its statement is read and compiled at once, so that an error
 // in it is this call's. The stores are the caller's, or of the account that it names, whose
-// resource policies then have to let it in. DeliveryS3Uri, and the queries of dashboards, are refused.
+// resource policies then have to let it in. The bucket of DeliveryS3Uri has to be there, and the caller's own account's. The queries of dashboards
+// are refused.
 func (l *Lake) StartQuery(ctx context.Context, c *call.Call, in *cloudtrail.StartQueryInput) (*cloudtrail.StartQueryOutput, error) {
 	switch {
 	case in.QueryAlias != nil || in.QueryParameters != nil:
 		return nil, call.NotBuilt("A query of a dashboard (QueryAlias, QueryParameters)")
-	case aws.ToString(in.DeliveryS3Uri) != "":
-		return nil, call.NotBuilt("Delivering the result of a query to a bucket (DeliveryS3Uri)")
 	case aws.ToString(in.QueryStatement) == "":
 		return nil, call.Errorf("InvalidParameterException", "QueryStatement or QueryAlias must be specified.")
 	}
@@ -43,6 +42,12 @@ func (l *Lake) StartQuery(ctx context.Context, c *call.Call, in *cloudtrail.Star
 	}
 	if err := compiled.check(); err != nil {
 		return nil, call.Errorf("InvalidQueryStatementException", "The statement cannot be run: %s", message(err))
+	}
+	if q.uri = aws.ToString(in.DeliveryS3Uri); q.uri != "" {
+		q.recipient, q.delivery = c.Account(), types.DeliveryStatusPending
+		if err := l.checkDelivery(ctx, q.recipient, q.uri); err != nil {
+			return nil, err
+		}
 	}
 	stores := slices.Sorted(maps.Keys(compiled.stores))
 	c.Effect(func(tx store.Tx) error {
@@ -68,8 +73,8 @@ func (l *Lake) enqueue(tx store.Tx, q *aQuery, stores []string) error {
 	if n >= maxConcurrent {
 		return call.Errorf("MaxConcurrentQueriesException", "You are already running the maximum number of %d concurrent queries. Wait a minute for some queries to finish, and then run the query again.", maxConcurrent)
 	}
-	if _, err := tx.Exec(`INSERT INTO lake_query (`+queryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, '', '')`,
-		q.id, q.account, q.region, q.statement, q.created, string(types.QueryStatusQueued)); err != nil {
+	if _, err := tx.Exec(`INSERT INTO lake_query (`+queryColumns+`) VALUES ($1, $2, $3, $4, $5, $6, 0, 0, 0, 0, 0, '', '', $7, $8, $9)`,
+		q.id, q.account, q.region, q.statement, q.created, string(types.QueryStatusQueued), q.uri, q.recipient, string(q.delivery)); err != nil {
 		return err
 	}
 	for _, id := range stores {

@@ -302,6 +302,7 @@ func (s *Server) openServices(ctx context.Context) error {
 	if s.lake, err = lake.New(ctx, lake.Config{
 		DB: s.main, Watch: s.watch, Journal: s.journal, Clock: s.clock, Log: s.log,
 		Principals: lake.Principals{UniqueID: s.identity.UniqueID, ARN: s.identity.ARN},
+		Buckets:    lake.Buckets{Check: trailBuckets{s.objects}.Check, Put: s.putResult, Sign: s.trail.Sign},
 	}); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
 	"net/http"
 
 	"vigil/internal/arn"
@@ -39,6 +40,12 @@ type trailBuckets struct{ *objects.Objects }
 // Check implements trail.Buckets.
 func (b trailBuckets) Check(_ context.Context, account, bucket string) error {
 	_, err := b.Region(account, bucket)
+	return err
+}
+
+// putResult puts a file of a query's result into a bucket.
+func (s *Server) putResult(ctx context.Context, account, bucket, key, contentType string, body io.Reader) error {
+	_, err := s.objects.Put(ctx, account, bucket, key, objects.Metadata{ContentType: contentType}, body)
 	return err
 }
 

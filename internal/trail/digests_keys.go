@@ -2,8 +2,10 @@ package trail
 
 import (
 	"context"
+	"crypto"
 	"crypto/rand"
 	"crypto/rsa"
+	"crypto/sha256"
 	"crypto/x509"
 	"time"
 
@@ -132,6 +134,18 @@ func (t *Trail) makeDigestKey(ctx context.Context, account, region string, from 
 		return err
 	})
 	return k, err
+}
+
+// Sign signs a text by SHA256withRSA (PKCS #1 v1.5) with the key that signs digests of an account and a region at a time, to which ListPublicKeys
+// has it. The fingerprint is the one that it has there.
+func (t *Trail) Sign(ctx context.Context, account, region string, at time.Time, text []byte) (signature []byte, fingerprint string, err error) {
+	key, err := t.digestKey(ctx, account, region, at.UnixMilli(), at.UnixMilli())
+	if err != nil {
+		return nil, "", err
+	}
+	hash := sha256.Sum256(text)
+	signature, err = rsa.SignPKCS1v15(nil, key.private, crypto.SHA256, hash[:])
+	return signature, key.fingerprint, err
 }
 
 // ListPublicKeys lists the keys that digests of the called region are signed with and that are valid at some time from StartTime to EndTime,
