@@ -146,6 +146,12 @@ func unknownCommand(args []string) error {
 		names = append(names, cmd.name)
 	}
 	asked := args[0]
+	if family := commandsOf(asked); len(family) > 0 { // half of a command is nearer to it than edits say
+		names = nil
+		for _, cmd := range family {
+			names = append(names, cmd.name)
+		}
+	}
 	if len(args) > 1 && !strings.HasPrefix(args[1], "-") {
 		asked += " " + args[1]
 	}

@@ -70,6 +70,13 @@ func run(ctx context.Context, c *cli, args []string) int {
 			return report(c, cmd.run(ctx, c, rest))
 		}
 	}
+	if len(args) == 2 && (args[1] == "-h" || args[1] == "--help") {
+		if family := commandsOf(args[0]); len(family) > 0 {
+			fmt.Fprint(c.stdout, "Usage:\n\n")
+			usageOf(c.stdout, family)
+			return 0
+		}
+	}
 	return report(c, unknownCommand(args))
 }
 
@@ -93,10 +100,25 @@ func report(c *cli, err error) int {
 
 func usage(w io.Writer) {
 	fmt.Fprint(w, "Vigil is a key management service that keeps watch: the AWS KMS API, and all that watches a key, on one endpoint.\n\nUsage:\n\n")
-	for _, cmd := range commands {
+	usageOf(w, commands)
+	fmt.Fprint(w, "\n`vigil COMMAND --help` lists a command's flags. Each flag can be given as VIGIL_FLAG in the environment too.\n")
+}
+
+func usageOf(w io.Writer, of []command) {
+	for _, cmd := range of {
 		fmt.Fprintf(w, "  vigil %s\n        %s\n", strings.TrimSpace(cmd.name+" "+cmd.args), cmd.summary)
 	}
-	fmt.Fprint(w, "\n`vigil COMMAND --help` lists a command's flags. Each flag can be given as VIGIL_FLAG in the environment too.\n")
+}
+
+// commandsOf are the commands of two words that begin with this one.
+func commandsOf(first string) []command {
+	var family []command
+	for _, cmd := range commands {
+		if strings.HasPrefix(cmd.name, first+" ") {
+			family = append(family, cmd)
+		}
+	}
+	return family
 }
 
 func version(_ context.Context, c *cli, args []string) error {
