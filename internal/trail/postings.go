@@ -144,8 +144,8 @@ func putPosting(tx store.Tx, stored bool, term, first, last int64, data []byte) 
 
 // row is a row of postings, read.
 type row struct {
-	first int64
-	runs  []run
+	first, last int64
+	runs        []run
 }
 
 // rowBefore is a term's last row that begins at or before the index at, or nil.
@@ -164,7 +164,7 @@ func rowBefore(tx store.Tx, term, at int64) (*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &row{first, runs}, nil
+	return &row{first, last, runs}, nil
 }
 
 // lastUpTo is the row's last index that is not greater than at, which must not be before the row's first.

@@ -130,7 +130,7 @@ func rowsAfter(tx store.Tx, term, after int64, n int) ([]*row, error) {
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, &row{first, runs})
+		all = append(all, &row{first, last, runs})
 	}
 	return all, rows.Err()
 }

@@ -204,7 +204,7 @@ func (w *walk) runByTime(times *timeline, records *termRecords) (done bool, err 
 
 // meetSpan meets the records from first to end, which have their times in one span.
 func (w *walk) meetSpan(times *timeline, records *termRecords, first, end int64) error {
-	records.row, records.none = nil, false
+	records.jump(end - 1)
 	for at := end - 1; at >= first; {
 		seq, err := records.upTo(at)
 		if err != nil || seq < first {
@@ -291,6 +291,14 @@ type termRecords struct {
 	end  int64
 	row  *row // read from the database, the last time
 	none bool // there is no row before it
+}
+
+// jump prepares for records up to at, which is not, as it is from one upTo to the next, at or before the last. The row that was read stays if it has at.
+func (r *termRecords) jump(at int64) {
+	r.none = false
+	if r.row != nil && at > r.row.last {
+		r.row = nil
+	}
 }
 
 func (r *termRecords) upTo(at int64) (int64, error) {
