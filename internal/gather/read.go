@@ -156,7 +156,7 @@ func readWhole(r io.Reader, t Taker, read func(*whole) error) (Contents, error) 
 		return Contents{}, err
 	}
 	w := whole{data: bytes.TrimPrefix(data, []byte("\ufeff")), sum: sha256.Sum256(data)}
-	w.Decoder = jsontext.NewDecoder(bytes.NewReader(w.data))
+	w.Decoder = jsontext.NewDecoder(bytes.NewBuffer(w.data)) // which it reads in place
 	if err := read(&w); err != nil {
 		return Contents{}, w.explain(err)
 	}
