@@ -51,12 +51,15 @@ func trailLines(ctx context.Context, c *cli, args []string) (err error) {
 		}
 	}()
 	t := newTrailReader(profile)
+	if *last == 0 {
+		t.start = time.Unix(0, 0) // all is more than the 90 days that are looked through otherwise
+	}
 	if *key != "" {
 		arn, err := t.keyARN(ctx, profile, *key)
 		if err != nil {
 			return err
 		}
-		t.start = time.Unix(0, 0) // a life is longer than the 90 days that are looked through otherwise
+		t.start = time.Unix(0, 0) // a life is longer than that
 		t.attributes = []types.LookupAttribute{{AttributeKey: types.LookupAttributeKeyResourceName, AttributeValue: &arn}}
 		if !given(fs, "last") {
 			*last = 0

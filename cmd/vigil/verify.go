@@ -257,7 +257,7 @@ func sayReport(c *cli, dir string, r *notary.Report) error {
 			s.Before, s.Older.Format(time.RFC3339), s.Time.Format(time.RFC3339), r.Statement)
 	}
 	if !r.Good() {
-		return fmt.Errorf("%s is not what was signed: %d findings", dir, len(r.Findings)+r.More)
+		return fmt.Errorf("%s is not what was signed: %s", dir, count(int64(len(r.Findings)+r.More), "finding"))
 	}
 	fmt.Fprintf(c.stdout, "Good: %d records are as they were sealed by %s.\n", r.Sealed-r.Dropped, r.VerifierKey)
 	return nil

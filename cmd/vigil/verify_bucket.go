@@ -69,7 +69,7 @@ func verifyTrail(ctx context.Context, c *cli, t trailFiles, f verifyFlags) error
 	case total == 0:
 		return fmt.Errorf("%s has no digest files of a trail, so there is nothing to verify", t.named)
 	case findings > 0:
-		return fmt.Errorf("%s is not what was signed: %d findings", t.named, findings)
+		return fmt.Errorf("%s is not what was signed: %s", t.named, count(int64(findings), "finding"))
 	}
 	fmt.Fprintf(c.stdout, "Good: %s is as it was signed, as far as these digests go.\n", t.named)
 	return nil

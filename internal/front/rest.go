@@ -187,7 +187,7 @@ func restRefusal(err error, r *http.Request, sig *sigv4.Signature) error {
 	presigned := len(r.Header["Authorization"]) == 0
 	switch e.Reason {
 	case sigv4.MissingToken:
-		if !presigned {
+		if !presigned || r.URL.Query().Has("AWSAccessKeyId") { // of an older version
 			return refuse("InvalidRequest", http.StatusBadRequest, "The authorization mechanism you have provided is not supported. Please use AWS4-HMAC-SHA256.")
 		}
 		return refuse("AccessDenied", http.StatusForbidden, "Access Denied")

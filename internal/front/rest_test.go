@@ -101,6 +101,10 @@ func TestS3Refusals(t *testing.T) {
 		{"not signed", h.request("GET", "/bucket/key", ""), 403, "AccessDenied"},
 		{"put that is not signed", h.request("PUT", "/bucket/key", "x"), 403, "AccessDenied"},
 		{"the old signature", changed(h.request("GET", "/bucket/key", ""), func(r *http.Request) { r.Header.Set("Authorization", "AWS AKIA:abc") }), 400, "InvalidRequest"},
+		{"the old signature in the URL", changed(h.request("GET", "/bucket/key", ""), func(r *http.Request) {
+			r.Header.Del("Authorization")
+			r.URL.RawQuery = "AWSAccessKeyId=AKIA&Signature=abc&Expires=1"
+		}), 400, "InvalidRequest"},
 		{"an unknown key", h.s3(stranger, "GET", "/bucket/key", "", ""), 403, "InvalidAccessKeyId"},
 		{"a wrong secret", h.s3(wrong, "GET", "/bucket/key", "", ""), 403, "SignatureDoesNotMatch"},
 		{"an hour ago", h.s3(late, "GET", "/bucket/key", "", ""), 403, "RequestTimeTooSkewed"},
