@@ -316,6 +316,13 @@ func (p *process) config() aws.Config {
 		Retryer: func() aws.Retryer { return aws.NopRetryer{} }}
 }
 
+// reading is for clients that ask what there is, again if need be, as clients do unless they are told otherwise.
+func (p *process) reading() aws.Config {
+	c := p.config()
+	c.Retryer = nil
+	return c
+}
+
 func (p *process) kms() *kms.Client { return kms.NewFromConfig(p.config()) }
 
 // log is a resource of the log of the server's records.
@@ -342,7 +349,7 @@ func (p *process) get(t *testing.T, path string) []byte {
 // history is all that LookupEvents has, oldest first, but for the look-ups themselves.
 func (p *process) history(t *testing.T) []*vigil.Record {
 	t.Helper()
-	client := cloudtrail.NewFromConfig(p.config())
+	client := cloudtrail.NewFromConfig(p.reading())
 	var all []*vigil.Record
 	pages := cloudtrail.NewLookupEventsPaginator(client, &cloudtrail.LookupEventsInput{})
 	for pages.HasMorePages() {

@@ -79,7 +79,7 @@ func crashTrail(t *testing.T, rounds int, flags ...string) {
 	s.advance(t, 2*time.Hour)
 	keys := map[string]*rsa.PublicKey{}
 	eventually(t, s, "the digests have all files", func() string {
-		listed, err := cloudtrail.NewFromConfig(s.config()).ListPublicKeys(t.Context(), &cloudtrail.ListPublicKeysInput{StartTime: aws.Time(time.Now()), EndTime: aws.Time(time.Now().Add(1000 * time.Hour))})
+		listed, err := cloudtrail.NewFromConfig(s.reading()).ListPublicKeys(t.Context(), &cloudtrail.ListPublicKeysInput{StartTime: aws.Time(time.Now()), EndTime: aws.Time(time.Now().Add(1000 * time.Hour))})
 		if err != nil {
 			t.Fatal(err)
 		}

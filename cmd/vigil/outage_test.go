@@ -30,7 +30,7 @@ func TestOutage(t *testing.T) {
 	}
 	status := func() *cloudtrail.GetTrailStatusOutput {
 		t.Helper()
-		out, err := cloudtrail.NewFromConfig(s.config()).GetTrailStatus(t.Context(), &cloudtrail.GetTrailStatusInput{Name: aws.String("all")})
+		out, err := cloudtrail.NewFromConfig(s.reading()).GetTrailStatus(t.Context(), &cloudtrail.GetTrailStatusInput{Name: aws.String("all")})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -40,7 +40,7 @@ func TestOutage(t *testing.T) {
 	if err := server.CreateBucket(t.Context(), http.DefaultClient, s.profile, "audit"); err != nil {
 		t.Fatal(err)
 	}
-	trails := cloudtrail.NewFromConfig(s.config())
+	trails := cloudtrail.NewFromConfig(s.reading())
 	if _, err := trails.CreateTrail(t.Context(), &cloudtrail.CreateTrailInput{Name: aws.String("all"), S3BucketName: aws.String("audit"), EnableLogFileValidation: aws.Bool(true)}); err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestOutage(t *testing.T) {
 	eventually(t, s, "each record is in one file, once", func() string { return difference(want, bucket.records(t, "audit")) })
 	says("the status is good again", "", "")
 	eventually(t, s, "all hours have digests", func() string {
-		listed, err := cloudtrail.NewFromConfig(s.config()).ListPublicKeys(t.Context(), &cloudtrail.ListPublicKeysInput{StartTime: aws.Time(time.Now()), EndTime: aws.Time(time.Now().Add(20 * day))})
+		listed, err := cloudtrail.NewFromConfig(s.reading()).ListPublicKeys(t.Context(), &cloudtrail.ListPublicKeysInput{StartTime: aws.Time(time.Now()), EndTime: aws.Time(time.Now().Add(20 * day))})
 		if err != nil {
 			t.Fatal(err)
 		}

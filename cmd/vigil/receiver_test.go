@@ -152,7 +152,7 @@ func eventually(t *testing.T, s *process, what string, amiss func() string) {
 // messages are all of a log group.
 func (p *process) messages(t *testing.T, group string) (messages []string) {
 	t.Helper()
-	pages := cloudwatchlogs.NewFilterLogEventsPaginator(cloudwatchlogs.NewFromConfig(p.config()), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group})
+	pages := cloudwatchlogs.NewFilterLogEventsPaginator(cloudwatchlogs.NewFromConfig(p.reading()), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
 		if err != nil {
@@ -168,7 +168,7 @@ func (p *process) messages(t *testing.T, group string) (messages []string) {
 // countStream counts the events that GetLogEvents has of a stream.
 func (p *process) countStream(t *testing.T, group, stream string) (n int) {
 	t.Helper()
-	pages := cloudwatchlogs.NewGetLogEventsPaginator(cloudwatchlogs.NewFromConfig(p.config()),
+	pages := cloudwatchlogs.NewGetLogEventsPaginator(cloudwatchlogs.NewFromConfig(p.reading()),
 		&cloudwatchlogs.GetLogEventsInput{LogGroupName: &group, LogStreamName: &stream, StartFromHead: aws.Bool(true)},
 		func(o *cloudwatchlogs.GetLogEventsPaginatorOptions) { o.StopOnDuplicateToken = true })
 	for pages.HasMorePages() {
@@ -185,7 +185,7 @@ func (p *process) countStream(t *testing.T, group, stream string) (n int) {
 func (p *process) statistics(t *testing.T, namespace, name string, dimensions ...cwtypes.Dimension) (sum, count float64) {
 	t.Helper()
 	const day = 24 * time.Hour
-	out, err := cloudwatch.NewFromConfig(p.config()).GetMetricStatistics(t.Context(), &cloudwatch.GetMetricStatisticsInput{
+	out, err := cloudwatch.NewFromConfig(p.reading()).GetMetricStatistics(t.Context(), &cloudwatch.GetMetricStatisticsInput{
 		Namespace: &namespace, MetricName: &name, Dimensions: dimensions, Period: aws.Int32(int32(day.Seconds())),
 		StartTime: aws.Time(time.Now().Add(-day).Truncate(day)), EndTime: aws.Time(time.Now().Add(2 * day).Truncate(day)),
 		Statistics: []cwtypes.Statistic{cwtypes.StatisticSum, cwtypes.StatisticSampleCount}})
@@ -202,7 +202,7 @@ func (p *process) statistics(t *testing.T, namespace, name string, dimensions ..
 // alarmState is the state of the only alarm.
 func (p *process) alarmState(t *testing.T) string {
 	t.Helper()
-	out, err := cloudwatch.NewFromConfig(p.config()).DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{})
+	out, err := cloudwatch.NewFromConfig(p.reading()).DescribeAlarms(t.Context(), &cloudwatch.DescribeAlarmsInput{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -212,7 +212,7 @@ func (p *process) alarmState(t *testing.T) string {
 // alarmChanges are all transitions of the only alarm, oldest first.
 func (p *process) alarmChanges(t *testing.T) (changes []string) {
 	t.Helper()
-	pages := cloudwatch.NewDescribeAlarmHistoryPaginator(cloudwatch.NewFromConfig(p.config()), &cloudwatch.DescribeAlarmHistoryInput{
+	pages := cloudwatch.NewDescribeAlarmHistoryPaginator(cloudwatch.NewFromConfig(p.reading()), &cloudwatch.DescribeAlarmHistoryInput{
 		HistoryItemType: cwtypes.HistoryItemTypeStateUpdate, ScanBy: cwtypes.ScanByTimestampAscending})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(t.Context())
