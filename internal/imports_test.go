@@ -29,8 +29,9 @@ journal                                             < notary
 arn, clock, paging, policy, journal, store          < call
 call, keycrypt, xks, attestation                    < kms
 call                                                < identity, metrics, notify, deliver, alarms, objects, intake
-call, selectors, insights                           < trail
-call, selectors, presto                             < lake
+call                                                < tags
+call, selectors, insights, tags                     < trail
+call, selectors, tags, presto                       < lake
 call, query                                         < logs
 call, pattern                                       < events
 wire, sigv4, call                                   < front
@@ -50,7 +51,7 @@ var packages = map[string]string{
 	"journal": "internal/journal", "notary": "internal/notary", "notarytest": "internal/notary/notarytest", "call": "internal/call", "seal": "internal/seal",
 	"attestation": "internal/kms/attestation", "attestationtest": "internal/kms/attestation/attestationtest",
 	"kms": "internal/kms", "keycrypt": "internal/kms/keycrypt", "xks": "internal/kms/xks", "xkstest": "internal/kms/xks/xkstest", "identity": "internal/identity",
-	"trail": "internal/trail", "selectors": "internal/trail/selectors", "insights": "internal/trail/insights",
+	"trail": "internal/trail", "selectors": "internal/trail/selectors", "insights": "internal/trail/insights", "tags": "internal/trail/tags",
 	"lake": "internal/lake", "presto": "internal/lake/presto", "keylife": "internal/keylife",
 	"server": "internal/server", "cmd": "cmd/vigil", "vigiltest": "vigiltest",
 }

@@ -14,6 +14,7 @@ import (
 	"vigil/internal/call"
 	"vigil/internal/store"
 	"vigil/internal/trail/selectors"
+	"vigil/internal/trail/tags"
 )
 
 const (
@@ -120,7 +121,7 @@ func (l *Lake) CreateEventDataStore(ctx context.Context, c *call.Call, in *cloud
 	if err := made.change(wanted); err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.TagsList); err != nil {
+	if err := tags.Check(in.TagsList); err != nil {
 		return nil, err
 	}
 	c.Effect(func(tx store.Tx) error {

@@ -9,13 +9,12 @@ import (
 
 	"vigil/internal/call"
 	"vigil/internal/store"
+	"vigil/internal/trail/tags"
 )
-
-const maxTags = 50
 
 // AddTags adds tags to a store. A tag that it has already gets the new value.
 func (l *Lake) AddTags(ctx context.Context, c *call.Call, in *cloudtrail.AddTagsInput) (*cloudtrail.AddTagsOutput, error) {
-	if err := checkTags(in.TagsList); err != nil {
+	if err := tags.Check(in.TagsList); err != nil {
 		return nil, err
 	}
 	return &cloudtrail.AddTagsOutput{}, l.effect(ctx, c, in.ResourceId, func(tx store.Tx, s *dataStore) error {
@@ -52,14 +51,9 @@ func (l *Lake) ListTags(ctx context.Context, c *call.Call, in *cloudtrail.ListTa
 		if err != nil {
 			return nil, err
 		}
-		listed := types.ResourceTag{ResourceId: aws.String(id), TagsList: []types.Tag{}}
-		err = l.db.View(ctx, func(tx store.Tx) error {
-			tags, err := store.List(tx, func(row store.Scanner) (types.Tag, error) {
-				var name, value string
-				err := row.Scan(&name, &value)
-				return types.Tag{Key: &name, Value: &value}, err
-			}, `SELECT name, value FROM lake_tag WHERE store = $1 ORDER BY name`, s.id)
-			listed.TagsList = append(listed.TagsList, tags...)
+		listed := types.ResourceTag{ResourceId: aws.String(id)}
+		err = l.db.View(ctx, func(tx store.Tx) (err error) {
+			listed.TagsList, err = tags.List(tx, `SELECT name, value FROM lake_tag WHERE store = $1 ORDER BY name`, s.id)
 			return err
 		})
 		if err != nil {
@@ -70,28 +64,8 @@ func (l *Lake) ListTags(ctx context.Context, c *call.Call, in *cloudtrail.ListTa
 	return out, nil
 }
 
-// checkTags holds tags to CloudTrail's limits: keys of 1 to 128 characters, once each, values of at most 256.
-func checkTags(tags []types.Tag) error {
-	if len(tags) > maxTags {
-		return tooManyTags()
-	}
-	seen := map[string]bool{}
-	for _, tag := range tags {
-		key := aws.ToString(tag.Key)
-		if n := len([]rune(key)); n < 1 || n > 128 || len([]rune(aws.ToString(tag.Value))) > 256 || seen[key] {
-			return call.Errorf("InvalidTagParameterException", "Tag keys must have 1 to 128 characters and be there once, and tag values at most 256 characters.")
-		}
-		seen[key] = true
-	}
-	return nil
-}
-
-func tooManyTags() error {
-	return call.Errorf("TagsLimitExceededException", "The number of tags per resource has exceeded the permitted amount of %d.", maxTags)
-}
-
-func putTags(tx store.Tx, id string, tags []types.Tag) error {
-	for _, tag := range tags {
+func putTags(tx store.Tx, id string, added []types.Tag) error {
+	for _, tag := range added {
 		if _, err := tx.Exec(`INSERT INTO lake_tag (store, name, value) VALUES ($1, $2, $3) ON CONFLICT (store, name) DO UPDATE SET value = excluded.value`,
 			id, aws.ToString(tag.Key), aws.ToString(tag.Value)); err != nil {
 			return err
@@ -99,8 +73,8 @@ func putTags(tx store.Tx, id string, tags []types.Tag) error {
 	}
 	var n int
 	err := tx.QueryRow(`SELECT COUNT(*) FROM lake_tag WHERE store = $1`, id).Scan(&n)
-	if err == nil && n > maxTags {
-		err = tooManyTags()
+	if err != nil {
+		return err
 	}
-	return err
+	return tags.CheckCount(n)
 }

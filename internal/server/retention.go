@@ -117,7 +117,7 @@ func (s *Server) drop(ctx context.Context, before int64) (done bool, err error) 
 			return false, err
 		}
 		if min(floor, settled) < before {
-			s.log.Info("Records that are past their retention are still needed and stay for now.", "records", before, "settled", settled, "followed", floor, "by", by)
+			s.log.Info("Records that are past their retention are still needed and stay.", "records", before, "settled", settled, "followed", floor, "by", by)
 			return false, nil
 		}
 		if err := s.journal.Drop(ctx, before); err != nil {

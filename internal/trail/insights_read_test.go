@@ -32,8 +32,8 @@ func TestInsightsPassOverImportedRecords(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for j.Sequenced() < 2 {
-		time.Sleep(time.Millisecond)
+	if err := j.WaitSequenced(t.Context()); err != nil {
+		t.Fatal(err)
 	}
 	f := &finder{Trail: newTrail(t, j, openDB(t, "history.db"), 1), models: map[scope]*insights.Model{in: insights.New(now.Unix() / 60)}}
 	if err := f.read(t.Context(), j.Sequenced()); err != nil {

@@ -12,6 +12,7 @@ import (
 	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/store"
+	"vigil/internal/trail/tags"
 )
 
 // linger is for how long a deleted trail is kept for what is still to be delivered of it.
@@ -37,7 +38,7 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 	if err := made.check(); err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.TagsList); err != nil {
+	if err := tags.Check(in.TagsList); err != nil {
 		return nil, err
 	}
 	if err := t.checkTargets(ctx, made); err != nil {

@@ -11,9 +11,8 @@ import (
 	"vigil/internal/arn"
 	"vigil/internal/call"
 	"vigil/internal/store"
+	"vigil/internal/trail/tags"
 )
-
-const maxTags = 50
 
 // AddTags adds tags to a trail, which is named by its ARN. A tag whose key the trail has gets the new value.
 func (t *Trail) AddTags(_ context.Context, c *call.Call, in *cloudtrail.AddTagsInput) (*cloudtrail.AddTagsOutput, error) {
@@ -21,7 +20,7 @@ func (t *Trail) AddTags(_ context.Context, c *call.Call, in *cloudtrail.AddTagsI
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.TagsList); err != nil {
+	if err := tags.Check(in.TagsList); err != nil {
 		return nil, err
 	}
 	t.effect(c, found, func(tx store.Tx, now *aTrail, _ []*aTrail) error {
@@ -34,10 +33,7 @@ func (t *Trail) AddTags(_ context.Context, c *call.Call, in *cloudtrail.AddTagsI
 		if err := tx.QueryRow(`SELECT COUNT(*) FROM trail_tag WHERE trail = $1`, now.id).Scan(&n); err != nil {
 			return err
 		}
-		if n > maxTags {
-			return tooManyTags()
-		}
-		return nil
+		return tags.CheckCount(n)
 	})
 	return &cloudtrail.AddTagsOutput{}, nil
 }
@@ -48,7 +44,7 @@ func (t *Trail) RemoveTags(_ context.Context, c *call.Call, in *cloudtrail.Remov
 	if err != nil {
 		return nil, err
 	}
-	if err := checkTags(in.TagsList); err != nil {
+	if err := tags.Check(in.TagsList); err != nil {
 		return nil, err
 	}
 	t.effect(c, found, func(tx store.Tx, now *aTrail, _ []*aTrail) error {
@@ -75,11 +71,7 @@ func (t *Trail) ListTags(ctx context.Context, c *call.Call, in *cloudtrail.ListT
 		}
 		one := types.ResourceTag{ResourceId: &id}
 		err = t.main.View(ctx, func(tx store.Tx) error {
-			one.TagsList, err = store.List(tx, func(row store.Scanner) (types.Tag, error) {
-				var key, value string
-				err := row.Scan(&key, &value)
-				return types.Tag{Key: &key, Value: &value}, err
-			}, `SELECT name, value FROM trail_tag WHERE trail = $1 ORDER BY name`, found.id)
+			one.TagsList, err = tags.List(tx, `SELECT name, value FROM trail_tag WHERE trail = $1 ORDER BY name`, found.id)
 			return err
 		})
 		if err != nil {
@@ -114,24 +106,4 @@ func (t *aTrail) putTag(tx store.Tx, tag types.Tag) error {
 	_, err := tx.Exec(`INSERT INTO trail_tag (trail, name, value) VALUES ($1, $2, $3) ON CONFLICT (trail, name) DO UPDATE SET value = excluded.value`,
 		t.id, aws.ToString(tag.Key), aws.ToString(tag.Value))
 	return err
-}
-
-// checkTags holds tags to CloudTrail's limits: 50 of them, keys of 1 to 128 characters, once each, values of at most 256.
-func checkTags(tags []types.Tag) error {
-	if len(tags) > maxTags {
-		return tooManyTags()
-	}
-	seen := map[string]bool{}
-	for _, tag := range tags {
-		key := aws.ToString(tag.Key)
-		if n := len([]rune(key)); n < 1 || n > 128 || len([]rune(aws.ToString(tag.Value))) > 256 || seen[key] {
-			return call.Errorf("InvalidTagParameterException", "Tag keys must have 1 to 128 characters and be there once, and tag values at most 256 characters.")
-		}
-		seen[key] = true
-	}
-	return nil
-}
-
-func tooManyTags() error {
-	return call.Errorf("TagsLimitExceededException", "The number of tags per resource has exceeded the permitted amount of %d.", maxTags)
 }
