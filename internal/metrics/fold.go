@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"vigil/internal/store"
@@ -21,6 +22,7 @@ const (
 
 // changed is an hour to be written.
 type changed struct {
+	slot    int64
 	hour    *hour
 	series  *series
 	changes int
@@ -38,13 +40,11 @@ func (m *Metrics) fold(ctx context.Context) error {
 		defer m.pages.mu.Unlock()
 		last, size = m.pages.applied.Load(), m.pages.size.Load()
 		for h, s := range m.pages.dirty {
-			todo = append(todo, changed{hour: h, series: s})
+			todo = append(todo, changed{slot: slotOf(s.id, h.hour), hour: h, series: s})
 		}
 		return nil
 	})
-	slices.SortFunc(todo, func(a, b changed) int { // rows that are neighbours are written together
-		return cmp.Or(cmp.Compare(a.series.id, b.series.id), cmp.Compare(a.hour.hour, b.hour.hour))
-	})
+	slices.SortFunc(todo, func(a, b changed) int { return cmp.Compare(a.slot, b.slot) }) // rows that are neighbours are written together
 	for len(todo) > 0 && err == nil {
 		n := min(len(todo), foldHours)
 		err = m.writeHours(ctx, todo[:n])
@@ -68,24 +68,61 @@ func (m *Metrics) fold(ctx context.Context) error {
 func (m *Metrics) writeHours(ctx context.Context, hours []changed) error {
 	return m.alone(ctx, func(tx store.Tx) error {
 		upto := m.encode(hours)
-		active := make(map[*series]int64, len(hours))
-		for i := range hours {
-			c := &hours[i]
-			if _, err := tx.Exec(`INSERT INTO metrics_hour (series, hour, period, upto, body) VALUES ($1, $2, $3, $4, $5)
-				ON CONFLICT (series, hour) DO UPDATE SET period = excluded.period, upto = excluded.upto, body = excluded.body`,
-				c.series.id, c.hour.hour, c.period, upto, c.body); err != nil {
-				return err
-			}
-			active[c.series] = max(active[c.series], c.active)
+		if err := putHours(tx, hours, upto); err != nil {
+			return err
 		}
-		for s, at := range active {
-			if _, err := tx.Exec(`UPDATE metrics_series SET active = $1 WHERE id = $2 AND active < $1`, at, s.id); err != nil {
+		touched := map[*series]changed{} // the newest hour of each
+		found := map[due]bool{}
+		for _, c := range hours {
+			touched[c.series] = c
+			found[due{c.period, c.hour.hour}] = true
+		}
+		for s, c := range touched {
+			if _, err := tx.Exec(`UPDATE metrics_series SET active = $1, last = CASE WHEN last < $2 THEN $2 ELSE last END
+				WHERE id = $3 AND (active < $1 OR last < $2)`, c.active, c.hour.hour, s.id); err != nil {
 				return err
 			}
+		}
+		if err := noteDue(tx, found); err != nil {
+			return err
 		}
 		tx.OnCommit(func() { m.written(hours, upto) })
 		return nil
 	})
+}
+
+// atOnce is how many rows a statement writes: most of what it costs to write one is the statement.
+const atOnce = 16
+
+var putSome, putOne = putRows(atOnce), putRows(1)
+
+func putRows(n int) string {
+	var values []string
+	for i := range n {
+		values = append(values, fmt.Sprintf("($%d, $%d, $%d, $%d)", 4*i+1, 4*i+2, 4*i+3, 4*i+4))
+	}
+	return `INSERT INTO metrics_series_hour (slot, period, upto, body) VALUES ` + strings.Join(values, ", ") +
+		` ON CONFLICT (slot) DO UPDATE SET period = excluded.period, upto = excluded.upto, body = excluded.body`
+}
+
+// putHours writes the rows of hours.
+func putHours(tx store.Tx, hours []changed, upto int64) error {
+	args := make([]any, 0, 4*atOnce)
+	for len(hours) > 0 {
+		n, query := 1, putOne
+		if len(hours) >= atOnce {
+			n, query = atOnce, putSome
+		}
+		args = args[:0]
+		for _, c := range hours[:n] {
+			args = append(args, c.slot, c.period, upto, c.body)
+		}
+		if _, err := tx.Exec(query, args...); err != nil {
+			return err
+		}
+		hours = hours[n:]
+	}
+	return nil
 }
 
 // encode fills in what to write, and returns the last page that is in it.

@@ -3,7 +3,7 @@
 // A metric is a series: an account, a region, a namespace, a name and dimensions. What is put into it is gathered in buckets of a minute
 // (of a second, with StorageResolution 1), each with its sum, count, minimum and maximum, and with the values themselves and how
 // often each occurred, so that percentiles are exact (bucket.go, codec.go, statistic.go). A row of the database has the buckets of one
-// series and one hour.
+// series and one hour (slot.go).
 //
 // Points are durable before they are answered, and yet no hour's row is written for each of them. They go two ways:
 //
@@ -90,6 +90,22 @@ var migrations = []string{
 		one  BIGINT NOT NULL PRIMARY KEY,
 		last BIGINT NOT NULL);
 	INSERT INTO metrics_log (one, last) VALUES (1, 0)`,
+	// An hour of a series has one number, its slot, so that a row is in one index only, and those of a day are neighbours: see slotOf.
+	`CREATE TABLE metrics_series_hour (
+		slot   BIGINT NOT NULL PRIMARY KEY,
+		period BIGINT NOT NULL,
+		upto   BIGINT NOT NULL,
+		body   BYTEA  NOT NULL);
+	INSERT INTO metrics_series_hour (slot, period, upto, body)
+		SELECT hour / 24 * 35184372088832 + series * 32 + hour % 24, period, upto, body FROM metrics_hour WHERE hour >= 0 ORDER BY 1;
+	CREATE TABLE metrics_due (
+		period BIGINT NOT NULL,
+		hour   BIGINT NOT NULL,
+		PRIMARY KEY (period, hour));
+	INSERT INTO metrics_due (period, hour) SELECT DISTINCT period, hour FROM metrics_hour WHERE hour >= 0 AND period < 3600;
+	ALTER TABLE metrics_series ADD COLUMN last BIGINT NOT NULL DEFAULT 0;
+	UPDATE metrics_series SET last = COALESCE((SELECT MAX(hour) FROM metrics_hour WHERE series = id), 0);
+	DROP TABLE metrics_hour`,
 }
 
 // New prepares the tables in the database and takes in what an earlier process left in the log.

@@ -61,7 +61,7 @@ func TestPointsGetCoarserAndGo(t *testing.T) {
 		}
 	}
 	err := h.db.View(t.Context(), func(tx store.Tx) error {
-		for _, table := range []string{"metrics_series", "metrics_hour", "metrics_page"} {
+		for _, table := range []string{"metrics_series", "metrics_series_hour", "metrics_due", "metrics_page"} {
 			var n int
 			if err := tx.QueryRow(`SELECT COUNT(*) FROM ` + table).Scan(&n); err != nil || n > 0 {
 				t.Errorf("%s has %d rows, %v", table, n, err)

@@ -122,7 +122,7 @@ func hash(key string) []byte {
 // readSeries reads what the database has of a series. One that it has not has no id.
 func readSeries(tx store.Tx, key string) (*series, error) {
 	s := &series{key: key, last: never}
-	err := tx.QueryRow(`SELECT id, active FROM metrics_series WHERE hash = $1`, hash(key)).Scan(&s.id, &s.saved)
+	err := tx.QueryRow(`SELECT id, active, last FROM metrics_series WHERE hash = $1`, hash(key)).Scan(&s.id, &s.saved, &s.last)
 	if errors.Is(err, store.ErrNoRows) {
 		return s, nil
 	}
@@ -130,33 +130,38 @@ func readSeries(tx store.Tx, key string) (*series, error) {
 		return nil, err
 	}
 	s.active = s.saved
-	err = tx.QueryRow(`SELECT hour FROM metrics_hour WHERE series = $1 ORDER BY hour DESC LIMIT 1`, s.id).Scan(&s.last)
-	if errors.Is(err, store.ErrNoRows) {
-		return s, nil
-	}
-	return s, err
+	return s, nil
 }
 
 // readHours reads the hours of a series that the database has, from one to another, in order.
 func readHours(tx store.Tx, id, from, to int64) ([]*hour, error) {
-	rows, err := tx.Query(`SELECT hour, upto, body FROM metrics_hour WHERE series = $1 AND hour >= $2 AND hour <= $3 ORDER BY hour`, id, from, to)
-	if err != nil {
-		return nil, err
-	}
-	defer rows.Close()
 	var hours []*hour
-	for rows.Next() {
-		h := new(hour)
-		var body []byte
-		if err := rows.Scan(&h.hour, &h.upto, &body); err != nil {
+	for from <= to {
+		end := min(to, endOfDay(from))
+		some, err := readSlots(tx, slotOf(id, from), slotOf(id, end))
+		if err != nil {
 			return nil, err
 		}
-		if h.buckets, err = readBuckets(body); err != nil {
-			return nil, err
-		}
-		hours = append(hours, h)
+		hours = append(hours, some...)
+		from = end + 1
 	}
-	return hours, rows.Err()
+	return hours, nil
+}
+
+// readSlots reads hours of one series and one day.
+func readSlots(tx store.Tx, from, to int64) ([]*hour, error) {
+	return store.List(tx, func(row store.Scanner) (*hour, error) {
+		h := new(hour)
+		var slot int64
+		var body []byte
+		if err := row.Scan(&slot, &h.upto, &body); err != nil {
+			return nil, err
+		}
+		_, h.hour = ofSlot(slot)
+		var err error
+		h.buckets, err = readBuckets(body)
+		return h, err
+	}, `SELECT slot, upto, body FROM metrics_series_hour WHERE slot >= $1 AND slot <= $2 ORDER BY slot`, from, to)
 }
 
 // cached is the series in memory, or nil.
