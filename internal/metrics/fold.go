@@ -13,7 +13,7 @@ import (
 
 const (
 	foldPause  = 10 * time.Minute // how long points are only in the log at most
-	foldHours  = 500              // how many hours one transaction writes, so that others need not wait for long
+	foldRows   = 1000             // how many rows one transaction writes, so that others need not wait for long
 	keepHours  = 1                // how old an hour is at most to stay in memory though nobody asks for it
 	cacheHours = 25               // how old an hour is at most to stay in memory when somebody asks for it
 	maxSeries  = 100_000          // how many series stay in memory though they have nothing there
@@ -26,7 +26,6 @@ type changed struct {
 	hour    *hour
 	series  *series
 	changes int
-	active  int64
 	period  int32
 	body    []byte
 }
@@ -45,8 +44,11 @@ func (m *Metrics) fold(ctx context.Context) error {
 		return nil
 	})
 	slices.SortFunc(todo, func(a, b changed) int { return cmp.Compare(a.slot, b.slot) }) // rows that are neighbours are written together
+	if err == nil {
+		err = m.saveProgress(ctx, todo)
+	}
 	for len(todo) > 0 && err == nil {
-		n := min(len(todo), foldHours)
+		n := min(len(todo), foldRows)
 		err = m.writeHours(ctx, todo[:n])
 		for i := range n {
 			wrote += int64(len(todo[i].body))
@@ -64,6 +66,55 @@ func (m *Metrics) fold(ctx context.Context) error {
 	return nil
 }
 
+// progress is what the row of a series is to say.
+type progress struct {
+	of     *series
+	active int64
+	last   int64 // no hour is later
+}
+
+// saveProgress writes when the series of hours were last put into, and what their newest hours are: before the hours, as a row of a later hour than
+// that would not be looked for.
+func (m *Metrics) saveProgress(ctx context.Context, hours []changed) error {
+	newest := map[*series]int64{}
+	for _, c := range hours {
+		if last, ok := newest[c.series]; !ok || c.hour.hour > last {
+			newest[c.series] = c.hour.hour
+		}
+	}
+	todo := make([]progress, 0, len(newest))
+	for s, last := range newest {
+		s.mu.Lock()
+		todo = append(todo, progress{s, s.active, last})
+		s.mu.Unlock()
+	}
+	slices.SortFunc(todo, func(a, b progress) int { return cmp.Compare(a.of.id, b.of.id) })
+	for some := range slices.Chunk(todo, foldRows) {
+		if err := m.alone(ctx, func(tx store.Tx) error { return writeProgress(tx, some) }); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeProgress(tx store.Tx, some []progress) error {
+	for _, p := range some {
+		_, err := tx.Exec(`UPDATE metrics_series SET active = CASE WHEN active < $1 THEN $1 ELSE active END,
+			last = CASE WHEN last < $2 THEN $2 ELSE last END WHERE id = $3 AND (active < $1 OR last < $2)`, p.active, p.last, p.of.id)
+		if err != nil {
+			return err
+		}
+	}
+	tx.OnCommit(func() {
+		for _, p := range some {
+			p.of.mu.Lock()
+			p.of.saved = max(p.of.saved, p.active)
+			p.of.mu.Unlock()
+		}
+	})
+	return nil
+}
+
 // writeHours writes some of the hours, with all that is in them by now.
 func (m *Metrics) writeHours(ctx context.Context, hours []changed) error {
 	return m.alone(ctx, func(tx store.Tx) error {
@@ -71,17 +122,9 @@ func (m *Metrics) writeHours(ctx context.Context, hours []changed) error {
 		if err := putHours(tx, hours, upto); err != nil {
 			return err
 		}
-		touched := map[*series]changed{} // the newest hour of each
 		found := map[due]bool{}
 		for _, c := range hours {
-			touched[c.series] = c
 			found[due{c.period, c.hour.hour}] = true
-		}
-		for s, c := range touched {
-			if _, err := tx.Exec(`UPDATE metrics_series SET active = $1, last = CASE WHEN last < $2 THEN $2 ELSE last END
-				WHERE id = $3 AND (active < $1 OR last < $2)`, c.active, c.hour.hour, s.id); err != nil {
-				return err
-			}
 		}
 		if err := noteDue(tx, found); err != nil {
 			return err
@@ -134,7 +177,7 @@ func (m *Metrics) encode(hours []changed) (upto int64) {
 		c.series.mu.Lock()
 		c.body = appendBuckets(nil, c.hour.buckets)
 		c.period = finest(c.hour.buckets)
-		c.changes, c.active = c.hour.changes, c.series.active
+		c.changes = c.hour.changes
 		c.series.mu.Unlock()
 	}
 	return m.pages.applied.Load()
@@ -154,7 +197,6 @@ func (m *Metrics) written(hours []changed, upto int64) {
 				m.pages.late--
 			}
 		}
-		c.series.saved = max(c.series.saved, c.active)
 		c.series.mu.Unlock()
 	}
 }

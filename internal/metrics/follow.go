@@ -3,9 +3,11 @@ package metrics
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
+	"log/slog"
 	"strings"
 	"time"
+
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 
 	"vigil"
 	"vigil/internal/journal"
@@ -39,78 +41,48 @@ func (m *Metrics) Follow(ctx context.Context) error {
 }
 
 func (m *Metrics) applyEntries(tx store.Tx, entries []journal.Entry) error {
-	t := tally{now: m.clock.Now()}
+	t := tally{now: m.clock.Now(), batch: newBatch(), kinds: map[string]*alike{}, log: m.log}
 	for i := range entries {
 		t.add(&entries[i])
 	}
-	b := newBatch()
-	for k, n := range t.counts() {
-		d := k.datum(n)
-		if err := b.add(k.account, k.region, &d); err != nil {
-			m.log.Warn("A record cannot be counted.", "error", err)
-		}
-	}
-	_, err := m.write(tx, b)
+	_, err := m.write(tx, t.batch)
 	return err
-}
-
-// counted is a metric and a minute, or the five minutes or the hour that are kept in its place.
-type counted struct {
-	account, region string
-	name            string // CallCount, Calls or Errors
-	operation, key  string // key is "" for all keys together
-	begin           int64  // in seconds since 1970
-	period          int64  // in seconds
-}
-
-func (k counted) datum(n float64) Datum {
-	d := Datum{
-		Namespace: kmsNamespace, Name: k.name, Unit: "Count", Time: time.Unix(k.begin, 0), Resolution: time.Duration(k.period) * time.Second,
-		Values: []float64{1}, Counts: []float64{n},
-	}
-	switch {
-	case k.name == "CallCount":
-		d.Namespace, d.Unit = usageNamespace, ""
-		d.Dimensions = []Dimension{{"Class", "None"}, {"Resource", k.operation}, {"Service", "KMS"}, {"Type", "API"}}
-	case k.key != "":
-		d.Dimensions = []Dimension{{"KeyId", k.key}, {"Operation", k.operation}}
-	default:
-		d.Dimensions = []Dimension{{"Operation", k.operation}}
-	}
-	return d
-}
-
-// tally counts records that are alike in all that is counted, of which there are few kinds and many of each.
-type tally struct {
-	now     time.Time
-	reader  vigil.OutlineReader
-	outline vigil.Outline
-	kind    []byte
-	kinds   map[string]*alike
-}
-
-// alike are records of one kind.
-type alike struct {
-	counted // without name and key
-	failed  bool
-	keys    []string // the ids of the keys that each of them touched
-	records float64
 }
 
 // periodOf is the period that a call at some time counts in, and when that begins, in seconds. Calls of long ago, as imported records tell of, count
 // in the five minutes or the hour that retain would merge their minutes into; those that retain would drop do not count.
-func periodOf(at, now time.Time) (begin, period int64, kept bool) {
+func periodOf(at, now time.Time) (begin int64, period time.Duration, kept bool) {
 	age := now.Sub(at) - time.Hour // retain takes whole hours
 	if age > retention {
 		return 0, 0, false
 	}
-	period = perMinute
+	seconds := int64(perMinute)
 	for _, a := range ages {
 		if age > a.age {
-			period = max(period, int64(a.into))
+			seconds = max(seconds, int64(a.into))
 		}
 	}
-	return at.Unix() - at.Unix()%period, period, true
+	return at.Unix() - at.Unix()%seconds, time.Duration(seconds) * time.Second, true
+}
+
+// tally counts records in a batch.
+type tally struct {
+	now     time.Time
+	batch   *batch
+	log     *slog.Logger
+	reader  vigil.OutlineReader
+	outline vigil.Outline
+	name    []byte
+	kinds   map[string]*alike // by what they have in common
+}
+
+// alike is what records count in that have the account, the region, the operation and the resources in common: of many records there are few kinds.
+type alike struct{ calls, errors []counter }
+
+// counter is a metric that calls count in.
+type counter struct {
+	series *batchSeries
+	unit   uint8
 }
 
 func (t *tally) add(e *journal.Entry) {
@@ -128,50 +100,66 @@ func (t *tally) add(e *journal.Entry) {
 	if !kept {
 		return
 	}
-	t.kind = binary.AppendVarint(t.kind[:0], begin)
-	t.kind = binary.AppendVarint(t.kind, period)
-	for _, text := range [][]byte{o.Account, o.Region, o.EventName, o.ErrorCode[:min(len(o.ErrorCode), 1)]} {
-		t.kind = append(append(t.kind, text...), 0)
-	}
-	for _, r := range o.Resources {
-		t.kind = append(append(append(t.kind, r.Type...), 0), r.ARN...)
-		t.kind = append(t.kind, 0)
-	}
-	if kind := t.kinds[string(t.kind)]; kind != nil {
-		kind.records++
-		return
-	}
-	if t.kinds == nil {
-		t.kinds = map[string]*alike{}
-	}
-	kind := &alike{failed: len(o.ErrorCode) > 0, records: 1,
-		counted: counted{account: string(o.Account), region: string(o.Region), operation: string(o.EventName), begin: begin, period: period}}
-	for i, r := range o.Resources {
-		if string(r.Type) == kmsKeyType && !touchedBefore(o.Resources[:i], r.ARN) {
-			kind.keys = append(kind.keys, keyID(string(r.ARN)))
+	k := t.kind(o)
+	t.count(k.calls, begin, period)
+	if len(o.ErrorCode) > 0 {
+		if k.errors == nil {
+			k.errors = t.counters("Errors", o)
 		}
+		t.count(k.errors, begin, period)
 	}
-	t.kinds[string(t.kind)] = kind
 }
 
-// counts are how often each thing was counted.
-func (t *tally) counts() map[counted]float64 {
-	all := map[counted]float64{}
-	for _, kind := range t.kinds {
-		count := func(name, key string) {
-			k := kind.counted
-			k.name, k.key = name, key
-			all[k] += kind.records
-		}
-		count("CallCount", "")
-		for _, key := range append([]string{""}, kind.keys...) {
-			count("Calls", key)
-			if kind.failed {
-				count("Errors", key)
-			}
+func (t *tally) kind(o *vigil.Outline) *alike {
+	t.name = t.name[:0]
+	for _, text := range [...][]byte{o.Account, o.Region, o.EventName} {
+		t.name = append(append(t.name, text...), 0)
+	}
+	for _, r := range o.Resources {
+		t.name = append(append(t.name, r.Type...), 0)
+		t.name = append(append(t.name, r.ARN...), 0)
+	}
+	if k := t.kinds[string(t.name)]; k != nil {
+		return k
+	}
+	k := &alike{calls: append(t.usage(o), t.counters("Calls", o)...)}
+	t.kinds[string(t.name)] = k
+	return k
+}
+
+// usage is AWS's own metric of calls.
+func (t *tally) usage(o *vigil.Outline) []counter {
+	return t.counter(o, usageNamespace, "CallCount", "", Dimension{"Class", "None"}, Dimension{"Resource", string(o.EventName)},
+		Dimension{"Service", "KMS"}, Dimension{"Type", "API"})
+}
+
+// counters are the metrics of that name of a record's operation, and of the operation with each key.
+func (t *tally) counters(name string, o *vigil.Outline) []counter {
+	operation := Dimension{"Operation", string(o.EventName)}
+	all := t.counter(o, kmsNamespace, name, "Count", operation)
+	for i, r := range o.Resources {
+		if string(r.Type) == kmsKeyType && !touchedBefore(o.Resources[:i], r.ARN) {
+			all = append(all, t.counter(o, kmsNamespace, name, "Count", Dimension{"KeyId", keyID(string(r.ARN))}, operation)...)
 		}
 	}
 	return all
+}
+
+// counter is one counter, or none for names that metrics cannot have.
+func (t *tally) counter(o *vigil.Outline, namespace, name, unit string, dimensions ...Dimension) []counter {
+	s, err := t.batch.into(string(o.Account), string(o.Region), namespace, name, dimensions)
+	if err != nil {
+		t.log.Warn("A record cannot be counted.", "error", err)
+		return nil
+	}
+	return []counter{{s, unitNumbers[types.StandardUnit(unit)]}}
+}
+
+func (t *tally) count(counters []counter, second int64, period time.Duration) {
+	for _, c := range counters {
+		c.series.bucket(second, period, c.unit).add(1, 1)
+		t.batch.values++
+	}
 }
 
 func touchedBefore(resources []vigil.OutlineResource, arn []byte) bool {

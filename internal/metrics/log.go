@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -33,7 +34,7 @@ type page struct {
 
 // entry is a bucket of a page.
 type entry struct {
-	series *series
+	series int // which of the page's
 	hour   int64
 	bucket *bucket
 	loaded *hour // the hour as it was, when it was not in memory
@@ -77,7 +78,7 @@ func (m *Metrics) newPage(tx store.Tx) (*page, error) {
 func (p *page) insert(tx store.Tx) error {
 	body := append(make([]byte, 0, 64*len(p.entries)), format)
 	for _, e := range p.entries {
-		body = binary.AppendUvarint(body, uint64(e.series.id))
+		body = binary.AppendUvarint(body, uint64(p.series[e.series].id))
 		body = binary.AppendVarint(body, e.hour)
 		body = appendBucket(body, e.bucket)
 	}
@@ -98,18 +99,25 @@ const foldLate = 50_000
 func (m *Metrics) apply(p *page) {
 	m.pages.mu.Lock()
 	defer m.pages.mu.Unlock()
-	if p.number != m.pages.applied.Load()+1 || !m.complete(p) {
+	if p.number != m.pages.applied.Load()+1 {
 		return
 	}
-	for _, s := range p.series {
-		s = m.install(s)
+	into := m.current(p.series)
+	if !complete(p, into) {
+		return
+	}
+	for i, s := range into {
+		if s == p.series[i] {
+			s = m.install(s)
+			into[i] = s
+		}
 		s.mu.Lock()
 		s.active = max(s.active, p.at)
 		s.mu.Unlock()
 	}
 	size, now := 0, m.hourNow()
 	for _, e := range p.entries {
-		m.applyEntry(p, e, now)
+		m.applyEntry(p, e, into[e.series], now)
 		size += 16 + 11*len(e.bucket.values)
 	}
 	m.pages.applied.Store(p.number)
@@ -121,18 +129,26 @@ func (m *Metrics) apply(p *page) {
 	}
 }
 
+// current is each of the series as memory has it, or itself.
+func (m *Metrics) current(all []*series) []*series {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	in := slices.Clone(all)
+	for i, s := range all {
+		if there := m.series[s.key]; there != nil && there.id != 0 {
+			in[i] = there
+		}
+	}
+	return in
+}
+
 // complete says that memory has, or is given with the page, all the hours that the page goes to.
-func (m *Metrics) complete(p *page) bool {
+func complete(p *page, into []*series) bool {
 	for _, e := range p.entries {
 		if e.loaded != nil {
 			continue
 		}
-		m.mu.RLock()
-		s := m.series[e.series.key]
-		m.mu.RUnlock()
-		if s == nil || s.id == 0 {
-			s = e.series
-		}
+		s := into[e.series]
 		s.mu.Lock()
 		ok := e.hour > s.last || s.at(e.hour) != nil
 		s.mu.Unlock()
@@ -143,8 +159,7 @@ func (m *Metrics) complete(p *page) bool {
 	return true
 }
 
-func (m *Metrics) applyEntry(p *page, e entry, now int64) {
-	s := m.install(e.series)
+func (m *Metrics) applyEntry(p *page, e entry, s *series, now int64) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	h := s.at(e.hour)
@@ -210,7 +225,7 @@ func (m *Metrics) decode(tx store.Tx, p *page, body []byte) error {
 	if s.byte() != format {
 		return errDamaged
 	}
-	known := map[int64]*series{}
+	known := map[int64]int{} // which of the page's series has an id; -1 for one that is gone
 	for len(s.data) > 0 && s.err == nil {
 		id := int64(s.uint())
 		hour, size := binary.Varint(s.data)
@@ -222,25 +237,27 @@ func (m *Metrics) decode(tx store.Tx, p *page, body []byte) error {
 		if s.bucket(b); s.err != nil {
 			break
 		}
-		in, ok := known[id]
+		at, ok := known[id]
 		if !ok {
-			var err error
-			if in, err = m.seriesByID(tx, id); err != nil {
+			in, err := m.seriesByID(tx, id)
+			if err != nil {
 				return err
 			}
-			known[id] = in
+			at = -1
 			if in != nil {
+				at = len(p.series)
 				p.series = append(p.series, in)
 			}
+			known[id] = at
 		}
-		if in == nil {
+		if at < 0 {
 			continue
 		}
-		loaded, err := hourFor(tx, in, hour)
+		loaded, err := hourFor(tx, p.series[at], hour)
 		if err != nil {
 			return err
 		}
-		p.entries = append(p.entries, entry{series: in, hour: hour, bucket: b, loaded: loaded})
+		p.entries = append(p.entries, entry{series: at, hour: hour, bucket: b, loaded: loaded})
 	}
 	return s.err
 }

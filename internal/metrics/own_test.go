@@ -248,8 +248,8 @@ func TestOldCallsCountInThePeriodTheyAreKeptIn(t *testing.T) {
 		{64 * day, time.Hour}, {454 * day, time.Hour}, {456 * day, 0},
 	} {
 		at := now.Add(-test.age + 48*time.Minute + 7*time.Second)
-		begin, period, kept := periodOf(at, now)
-		if into := time.Duration(period) * time.Second; into != test.into || kept != (test.into > 0) || kept && !time.Unix(begin, 0).Equal(at.Truncate(into)) {
+		begin, into, kept := periodOf(at, now)
+		if into != test.into || kept != (test.into > 0) || kept && !time.Unix(begin, 0).Equal(at.Truncate(into)) {
 			t.Errorf("A call of %v ago counts in the %v from %v, %v", test.age, into, time.Unix(begin, 0).UTC(), kept)
 		}
 	}

@@ -71,19 +71,29 @@ func (b *batch) add(account, region string, d *Datum) error {
 	if !ok {
 		return fmt.Errorf("the unit %q is not one of CloudWatch's", d.Unit)
 	}
-	dimensions := inOrder(d.Dimensions)
-	b.key = appendKey(b.key[:0], account, region, d.Namespace, d.Name, dimensions)
+	s, err := b.into(account, region, d.Namespace, d.Name, inOrder(d.Dimensions))
+	if err != nil {
+		return err
+	}
+	return b.addValues(s.bucket(d.Time.Unix(), d.Resolution, unit), d)
+}
+
+// into is the series for a metric, whose dimensions are in the order of their names.
+func (b *batch) into(account, region, namespace, name string, dimensions []Dimension) (*batchSeries, error) {
+	b.key = appendKey(b.key[:0], account, region, namespace, name, dimensions)
 	s := b.series[string(b.key)]
 	if s == nil {
-		if err := checkText(d.Namespace, d.Name, dimensions); err != nil {
-			return err
+		if strings.Contains(account+region, "\x00") {
+			return nil, fmt.Errorf("%q and %q cannot be an account and a region", account, region)
+		}
+		if err := checkText(namespace, name, dimensions); err != nil {
+			return nil, err
 		}
 		s = &batchSeries{key: string(b.key)}
 		b.series[s.key] = s
 		b.order = append(b.order, s)
 	}
-	into := s.bucket(d.Time.Unix(), d.Resolution, unit)
-	return b.addValues(into, d)
+	return s, nil
 }
 
 func (b *batch) addValues(into *bucket, d *Datum) error {
@@ -199,6 +209,7 @@ func (m *Metrics) addSeries(tx store.Tx, p *page, bs *batchSeries) error {
 	if err != nil {
 		return err
 	}
+	at := len(p.series)
 	p.series = append(p.series, s)
 	oldest := hourOf(p.at/1000 - int64(retention/time.Second))
 	for i := range bs.buckets {
@@ -210,7 +221,7 @@ func (m *Metrics) addSeries(tx store.Tx, p *page, bs *batchSeries) error {
 		if err != nil {
 			return err
 		}
-		p.entries = append(p.entries, entry{series: s, hour: b.hour, bucket: &b.bucket, loaded: loaded})
+		p.entries = append(p.entries, entry{series: at, hour: b.hour, bucket: &b.bucket, loaded: loaded})
 	}
 	return nil
 }
