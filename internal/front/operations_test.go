@@ -7,6 +7,7 @@ import (
 	"os"
 	"strings"
 	"testing"
+	"unicode"
 
 	"vigil/internal/front/wire"
 )
@@ -86,4 +87,34 @@ func (h *house) stateOf(t *testing.T, service *wire.Service, operation string) s
 	}
 	t.Errorf("%s %s: %s: %s", service.Name, operation, resp.Status, answer)
 	return unknown
+}
+
+// TestCompatibilityTables reads docs/compatibility.md: within a table an operation has one row, so that no two of them say different things of it.
+func TestCompatibilityTables(t *testing.T) {
+	text, err := os.ReadFile("../../docs/compatibility.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := 0
+	var in map[string]bool // the operations of the table that is read
+	for line := range strings.Lines(string(text)) {
+		if !strings.HasPrefix(line, "|") {
+			in = map[string]bool{}
+			continue
+		}
+		cell, _, _ := strings.Cut(line[1:], "|")
+		for _, name := range strings.Split(cell, ",") {
+			if name = strings.TrimSpace(name); strings.IndexFunc(name, unicode.IsUpper) == strings.LastIndexFunc(name, unicode.IsUpper) {
+				continue // "Create, Get, Delete User" has its verbs in other rows too
+			}
+			if in[name] {
+				t.Errorf("%s has two rows in a table", name)
+			}
+			in[name] = true
+		}
+		rows++
+	}
+	if rows < 100 {
+		t.Errorf("only %d rows were found", rows)
+	}
 }
