@@ -38,6 +38,7 @@ func (m *Metrics) fold(ctx context.Context) error {
 		m.pages.mu.Lock()
 		defer m.pages.mu.Unlock()
 		last, size = m.pages.applied.Load(), m.pages.size.Load()
+		todo = make([]changed, 0, len(m.pages.dirty))
 		for h, s := range m.pages.dirty {
 			todo = append(todo, changed{slot: slotOf(s.id, h.hour), hour: h, series: s})
 		}

@@ -92,7 +92,7 @@ const foldSize = 16 << 20
 
 // foldLate is how many hours that were long over may wait to be written. Points of long ago, as imported records bring, go to ever more hours,
 // most of which do not change again, and each takes ten times as much memory as its points take in the log.
-const foldLate = 50_000
+const foldLate = 25_000
 
 // apply takes a durable page into memory. Should it come too late or too early, after a commit whose fate was unknown, it is
 // left for catchUp.
