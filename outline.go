@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"time"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -58,91 +59,143 @@ func (f *Outline) ID(data []byte) []byte {
 type OutlineResource struct{ Type, ARN []byte }
 
 // OutlineReader reads outlines. The zero OutlineReader is ready.
-//
-// It looks at a record's structure and at what it wants, and does not check the rest: of data that is not JSON it says that it is no record,
-// or gives an outline of what it took it for.
-type OutlineReader struct {
-	data []byte
-	at   int // how far it has come
-}
+type OutlineReader struct{ scanner }
 
-// ErrNotRecord is returned for data that is no CloudTrail record.
-var ErrNotRecord = errors.New("vigil: not a CloudTrail record")
+// Errors of reading outlines.
+var (
+	ErrNotJSON   = errors.New("vigil: not valid JSON")
+	ErrNotRecord = errors.New("vigil: not a CloudTrail record")
+)
 
 // Read fills f with the outline of a record of any event version, which must be a JSON object. It is many times as fast as ParseRecord.
 // f refers to data.
+//
+// It is for what is known to be JSON: of other data it returns ErrNotRecord, or an outline of what it took it for.
 func (r *OutlineReader) Read(data []byte, f *Outline) error {
+	_, err := r.read(data, f, false)
+	return err
+}
+
+// ReadStrict is Read for data of which nothing is known. It returns ErrNotJSON for what is not one JSON value by RFC 7493 (I-JSON): by the grammar of
+// RFC 8259, in UTF-8, with no name twice in an object; numbers may be any.
+func (r *OutlineReader) ReadStrict(data []byte, f *Outline) error {
+	if end, err := r.read(data, f, true); err == nil && r.isEnd(end) && utf8.Valid(data) {
+		return nil
+	}
+	if !jsontext.Value(data).IsValid() {
+		return ErrNotJSON
+	}
+	return r.Read(data, f)
+}
+
+func (r *OutlineReader) read(data []byte, f *Outline, strict bool) (end int, err error) {
 	*f = Outline{Resources: f.Resources[:0]}
-	r.data, r.at = data, 0
+	r.reset(data, strict)
 
 	var who outlineIdentity
 	var eventTime, timestamp []byte
-	err := r.object(func(name []byte) (err error) {
+	var o object
+	name, at, more := r.first(&o, 0)
+	for ; more; name, at, more = r.member(&o, at) {
 		switch string(name) {
 		case "userIdentity":
-			err = r.identity(&who)
+			at = r.identity(&who, at)
 		case "resources":
-			f.Resources, err = r.resources(f.Resources)
+			at = r.resources(f, at)
 		case "eventTime":
-			eventTime, err = r.text()
+			eventTime, at = r.textOrNull(at)
 		case "@timestamp":
-			timestamp, err = r.text()
+			timestamp, at = r.textOrNull(at)
 		case "eventSource":
-			f.EventSource, err = r.text()
+			f.EventSource, at = r.textOrNull(at)
 		case "eventType":
-			f.EventType, err = r.text()
+			f.EventType, at = r.textOrNull(at)
 		case "eventName":
-			f.EventName, err = r.text()
+			f.EventName, at = r.textOrNull(at)
 		case "awsRegion":
-			f.Region, err = r.text()
+			f.Region, at = r.textOrNull(at)
 		case "errorCode":
-			f.ErrorCode, err = r.text()
+			f.ErrorCode, at = r.textOrNull(at)
 		case "requestID":
-			f.RequestID, err = r.text()
+			f.RequestID, at = r.textOrNull(at)
 		case "eventID":
-			f.EventID, err = r.text()
+			f.EventID, at = r.textOrNull(at)
 		case "userAgent":
-			f.UserAgent, err = r.textOrSkip()
+			f.UserAgent, at = r.textOrSkip(at)
 		case "insightDetails":
-			err = r.insight(f)
+			at = r.insight(f, at)
 		case "requestParameters":
-			begin := r.begin()
-			err = r.skip()
-			f.Parameters = r.data[begin:r.at]
+			_, begin := r.next(at)
+			at = r.skip(begin)
+			f.Parameters = data[begin:at]
 		case "readOnly":
-			f.ReadOnly, err = r.truth()
+			var c byte
+			c, at = r.next(at)
+			f.ReadOnly, at = c == 't', r.skip(at)
 		case "recipientAccountId":
-			f.Account, err = r.text()
+			f.Account, at = r.textOrNull(at)
 		case "sharedEventID":
-			f.SharedID, err = r.text()
+			f.SharedID, at = r.textOrNull(at)
 		case "eventCategory":
-			f.Category, err = r.text()
+			f.Category, at = r.textOrNull(at)
 		case "vpcEndpointId":
-			f.VPCEndpointID, err = r.textOrSkip()
+			f.VPCEndpointID, at = r.textOrSkip(at)
 		case "sessionCredentialFromConsole":
-			f.FromConsole, err = r.textOrSkip()
+			f.FromConsole, at = r.textOrSkip(at)
 		default:
-			err = r.skip()
+			at = r.skip(at)
 		}
-		return err
-	})
-	if err != nil {
-		return err
 	}
 	if len(eventTime) == 0 {
 		eventTime = timestamp
 	}
-	var at time.Time
-	if err := at.UnmarshalText(eventTime); err != nil {
-		return ErrNotRecord
+	second, ok := unixSecond(eventTime)
+	if r.failed || !ok {
+		return at, ErrNotRecord
 	}
-	f.Second = at.Unix()
+	f.Second = second
 	f.Username, f.AccessKeyID, f.Caller, f.CallerARN, f.PrincipalID = who.username(), who.accessKeyID, who.accountID, who.arn, who.principalID
 	f.InvokedBy = who.invokedBy
 	if len(f.Account) == 0 { // before version 1.02
 		f.Account = who.accountID
 	}
-	return nil
+	return at, nil
+}
+
+// unixSecond reads a time as Time.UnmarshalText does, in seconds since 1970.
+func unixSecond(text []byte) (second int64, ok bool) {
+	if second, ok = usualSecond(text); ok {
+		return second, true
+	}
+	var at time.Time
+	err := at.UnmarshalText(text)
+	return at.Unix(), err == nil
+}
+
+// usualSecond is unixSecond for times as CloudTrail writes them, 2006-01-02T15:04:05Z, on most days.
+func usualSecond(text []byte) (second int64, ok bool) {
+	if len(text) != len("2006-01-02T15:04:05Z") || text[4] != '-' || text[7] != '-' || text[10] != 'T' || text[13] != ':' || text[16] != ':' || text[19] != 'Z' {
+		return 0, false
+	}
+	var wrong uint
+	two := func(at int) int64 {
+		tens, ones := uint(text[at]-'0'), uint(text[at+1]-'0')
+		if tens > 9 || ones > 9 {
+			wrong++
+		}
+		return int64(tens*10 + ones)
+	}
+	year, month, day := two(0)*100+two(2), two(5), two(8)
+	hour, minute, second := two(11), two(14), two(17)
+	if wrong > 0 || year < 1 || month < 1 || month > 12 || day < 1 || day > 30 || month == 2 && day > 28 || hour > 23 || minute > 59 || second > 59 {
+		return 0, false
+	}
+	if month -= 3; month < 0 { // a year from March on, with its leap day at its end
+		month += 12
+		year--
+	}
+	days := year*365 + year/4 - year/100 + year/400 + (month*153+2)/5 + day - 719_469
+	return ((days*24+hour)*60+minute)*60 + second, true
 }
 
 // outlineIdentity is what an outline needs of userIdentity.
@@ -168,239 +221,139 @@ func (id *outlineIdentity) username() []byte {
 	return id.userName
 }
 
-func (r *OutlineReader) identity(id *outlineIdentity) error {
-	return r.object(func(name []byte) (err error) {
+func (r *OutlineReader) identity(id *outlineIdentity, at int) int {
+	var o object
+	name, at, more := r.first(&o, at)
+	for ; more; name, at, more = r.member(&o, at) {
 		switch string(name) {
 		case "type":
-			id.typ, err = r.text()
+			id.typ, at = r.textOrNull(at)
 		case "principalId":
-			id.principalID, err = r.text()
+			id.principalID, at = r.textOrNull(at)
 		case "arn":
-			id.arn, err = r.text()
+			id.arn, at = r.textOrNull(at)
 		case "accountId":
-			id.accountID, err = r.text()
+			id.accountID, at = r.textOrNull(at)
 		case "accessKeyId":
-			id.accessKeyID, err = r.text()
+			id.accessKeyID, at = r.textOrNull(at)
 		case "userName":
-			id.userName, err = r.text()
+			id.userName, at = r.textOrNull(at)
 		case "invokedBy":
-			id.invokedBy, err = r.text()
+			id.invokedBy, at = r.textOrNull(at)
 		default:
-			err = r.skip()
+			at = r.skip(at)
 		}
-		return err
-	})
+	}
+	return at
 }
 
 // insight reads what an Insights event is about.
-func (r *OutlineReader) insight(f *Outline) error {
-	if r.next() != '{' {
-		return r.skip()
+func (r *OutlineReader) insight(f *Outline, at int) int {
+	if c, at := r.next(at); c != '{' {
+		return r.skip(at)
 	}
-	return r.object(func(name []byte) (err error) {
+	var o object
+	name, at, more := r.first(&o, at)
+	for ; more; name, at, more = r.member(&o, at) {
 		switch string(name) {
 		case "insightType":
-			f.InsightType, err = r.textOrSkip()
+			f.InsightType, at = r.textOrSkip(at)
 		case "eventSource":
-			f.EventSource, err = r.textOrSkip()
+			f.EventSource, at = r.textOrSkip(at)
 		case "eventName":
-			f.EventName, err = r.textOrSkip()
+			f.EventName, at = r.textOrSkip(at)
 		case "errorCode":
-			f.ErrorCode, err = r.textOrSkip()
+			f.ErrorCode, at = r.textOrSkip(at)
 		default:
-			err = r.skip()
+			at = r.skip(at)
 		}
-		return err
-	})
+	}
+	return at
 }
 
-func (r *OutlineReader) resources(all []OutlineResource) ([]OutlineResource, error) {
-	if r.next() != '[' { // null
-		return all, r.skip()
+func (r *OutlineReader) resources(f *Outline, at int) int {
+	c, at := r.next(at)
+	if c != '[' { // null
+		return r.skip(at)
 	}
-	for r.at++; r.next() != ']'; r.comma() {
+	begun := false
+	at, more := r.element(&begun, r.enter(at))
+	for ; more; at, more = r.element(&begun, at) {
 		var one OutlineResource
-		err := r.object(func(name []byte) (err error) {
-			switch string(name) {
-			case "type":
-				one.Type, err = r.text()
-			case "ARN", "ARNPrefix":
-				one.ARN, err = r.text()
-			default:
-				err = r.skip()
-			}
-			return err
-		})
-		if err != nil {
-			return all, err
-		}
-		all = append(all, one)
+		at = r.resource(&one, at)
+		f.Resources = append(f.Resources, one)
 	}
-	r.at++
-	return all, nil
+	return at
 }
 
-// object reads an object, or null as an empty one, and calls member with each name to read the value.
-func (r *OutlineReader) object(member func(name []byte) error) error {
-	switch r.next() {
-	case 'n':
-		return r.skip()
-	case '{':
-	default:
-		return ErrNotRecord
-	}
-	for r.at++; r.next() != '}'; r.comma() {
-		name, err := r.text()
-		if err != nil || r.next() != ':' {
-			return ErrNotRecord
-		}
-		r.at++
-		if err := member(name); err != nil {
-			return err
-		}
-	}
-	r.at++
-	return nil
-}
-
-// next passes over white space and returns the byte behind it, or 0 at the end of the data.
-func (r *OutlineReader) next() byte {
-	for ; r.at < len(r.data); r.at++ {
-		switch c := r.data[r.at]; c {
-		case ' ', '\t', '\r', '\n':
+func (r *OutlineReader) resource(one *OutlineResource, at int) int {
+	var o object
+	name, at, more := r.first(&o, at)
+	for ; more; name, at, more = r.member(&o, at) {
+		switch string(name) {
+		case "type":
+			one.Type, at = r.textOrNull(at)
+		case "ARN", "ARNPrefix":
+			one.ARN, at = r.textOrNull(at)
 		default:
-			return c
+			at = r.skip(at)
 		}
 	}
-	return 0
+	return at
 }
 
-// begin is where the next value begins.
-func (r *OutlineReader) begin() int {
-	r.next()
-	return r.at
-}
-
-func (r *OutlineReader) comma() {
-	if r.next() == ',' {
-		r.at++
-	}
-}
-
-// quoted reads a string as it is written, without its quotes.
-func (r *OutlineReader) quoted() ([]byte, error) {
-	begin := r.at + 1
-	for r.at = begin; ; {
-		i := bytes.IndexByte(r.data[r.at:], '"')
-		if i < 0 {
-			return nil, ErrNotRecord
-		}
-		end := r.at + i
-		r.at = end + 1
-		backslashes := 0
-		for end-backslashes > begin && r.data[end-backslashes-1] == '\\' {
-			backslashes++
-		}
-		if backslashes%2 == 0 {
-			return r.data[begin:end], nil
-		}
-	}
-}
-
-// text reads a string, or null as an empty one.
-func (r *OutlineReader) text() ([]byte, error) {
-	switch r.next() {
-	case '"':
+// first enters the object that begins at at, or null as an empty one, and goes to its first member.
+func (r *OutlineReader) first(o *object, at int) (name []byte, value int, more bool) {
+	switch c, at := r.next(at); c {
+	case '{':
+		return r.enterObject(o, at)
 	case 'n':
-		return nil, r.skip()
-	default:
-		return nil, ErrNotRecord
+		return nil, r.skip(at), false
 	}
-	raw, err := r.quoted()
-	if err != nil || bytes.IndexByte(raw, '\\') < 0 {
-		return raw, err
+	return nil, r.fail(), false
+}
+
+// textOrNull reads a string, or null as an empty one.
+func (r *OutlineReader) textOrNull(at int) (text []byte, end int) {
+	switch c, at := r.next(at); c {
+	case '"':
+		return r.text(at)
+	case 'n':
+		return nil, r.skip(at)
 	}
-	return jsontext.AppendUnquote(nil, r.data[r.at-len(raw)-2:r.at])
+	return nil, r.fail()
 }
 
 // textOrSkip reads a string, and any other value as an empty one.
-func (r *OutlineReader) textOrSkip() ([]byte, error) {
-	if r.next() == '"' {
-		return r.text()
+func (r *OutlineReader) textOrSkip(at int) (text []byte, end int) {
+	c, at := r.next(at)
+	if c == '"' {
+		return r.text(at)
 	}
-	return nil, r.skip()
-}
-
-func (r *OutlineReader) truth() (bool, error) {
-	is := r.next() == 't'
-	return is, r.skip()
-}
-
-// skip passes over a value.
-func (r *OutlineReader) skip() error {
-	for depth := 0; ; {
-		switch r.next() {
-		case '{', '[':
-			depth++
-			r.at++
-		case '}', ']':
-			if depth == 0 {
-				return ErrNotRecord // no value
-			}
-			depth--
-			r.at++
-		case '"':
-			if _, err := r.quoted(); err != nil {
-				return err
-			}
-		case ',', ':':
-			if depth == 0 {
-				return ErrNotRecord
-			}
-			r.at++
-			continue
-		case 0:
-			return ErrNotRecord
-		default:
-			r.literal()
-		}
-		if depth == 0 {
-			return nil
-		}
-	}
-}
-
-// literal passes over a number, true, false or null.
-func (r *OutlineReader) literal() {
-	for ; r.at < len(r.data); r.at++ {
-		switch r.data[r.at] {
-		case ',', '}', ']', ' ', '\t', '\r', '\n':
-			return
-		}
-	}
+	return nil, r.skip(at)
 }
 
 // Members gives the members of data, which must be a JSON object, in order: their names, and their values as they are written. It ends
 // early when yield says no, and then says nothing of the rest. What it gives refers to data.
 func (r *OutlineReader) Members(data []byte, yield func(name, value []byte) bool) error {
-	r.data, r.at = data, 0
-	if r.next() != '{' {
+	r.reset(data, false)
+	c, at := r.next(0)
+	if c != '{' {
 		return ErrNotRecord
 	}
-	for r.at++; r.next() != '}'; r.comma() {
-		name, err := r.text()
-		if err != nil || r.next() != ':' {
-			return ErrNotRecord
+	var o object
+	name, at, more := r.enterObject(&o, at)
+	for ; more; name, at, more = r.member(&o, at) {
+		_, begin := r.next(at)
+		if at = r.skip(begin); r.failed {
+			break
 		}
-		r.at++
-		r.next()
-		begin := r.at
-		if err := r.skip(); err != nil {
-			return err
-		}
-		if !yield(name, data[begin:r.at]) {
+		if !yield(name, data[begin:at]) {
 			return nil
 		}
+	}
+	if r.failed {
+		return ErrNotRecord
 	}
 	return nil
 }

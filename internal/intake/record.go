@@ -8,7 +8,6 @@ import (
 	"slices"
 
 	jsonv2 "github.com/go-json-experiment/json"
-	"github.com/go-json-experiment/json/jsontext"
 
 	"vigil"
 )
@@ -16,24 +15,28 @@ import (
 // check says what is wrong with a record that is to be imported, whose outline it reads into o. It returns nil for a JSON object of at most 1 MiB without
 // line ends, with an eventTime, an eventID or at least an eventSource, and the account that it is of.
 func check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
-	switch {
-	case len(data) == 0 || data[0] != '{' || bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0:
+	if len(data) == 0 || data[0] != '{' || bytes.IndexByte(data, '\n') >= 0 || bytes.IndexByte(data, '\r') >= 0 {
 		return errors.New("a record must be a JSON object on a line of its own")
-	case !jsontext.Value(data).IsValid():
+	}
+	err := r.ReadStrict(data, o)
+	if err == vigil.ErrNotJSON {
 		return errors.New("not valid JSON")
 	}
-	return Check(r, o, data)
+	return judge(o, data, err)
 }
 
 // Check says what is wrong with a record that is valid JSON on one line, as ImportRecords judges it, and reads its outline into o.
 func Check(r *vigil.OutlineReader, o *vigil.Outline, data []byte) error {
-	if len(data) > maxRecordSize {
-		return fmt.Errorf("a record of %d bytes is too long", len(data))
-	}
-	if err := r.Read(data, o); err != nil {
-		return errors.New("not a CloudTrail record: it has no eventTime, or members of other types")
-	}
+	return judge(o, data, r.Read(data, o))
+}
+
+// judge says what is wrong with a record that is valid JSON, whose outline was read with err.
+func judge(o *vigil.Outline, data []byte, err error) error {
 	switch {
+	case len(data) > maxRecordSize:
+		return fmt.Errorf("a record of %d bytes is too long", len(data))
+	case err != nil:
+		return errors.New("not a CloudTrail record: it has no eventTime, or members of other types")
 	case len(o.EventID) > maxEventID:
 		return errors.New("not a CloudTrail record: its eventID is too long")
 	case len(o.EventID) == 0 && len(o.EventSource) == 0:
