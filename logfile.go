@@ -10,6 +10,7 @@ import (
 	"io"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/klauspost/compress/gzip"
 )
@@ -83,6 +84,40 @@ func (w *LogFileWriter) Close() (file []byte, sum string) {
 func (w *LogFileWriter) write(data []byte) {
 	_, _ = w.zip.Write(data)
 	w.sum.Write(data)
+}
+
+// LogFileRecords gives the records of a log file, uncompressed, as they are written in data: valid JSON values of any kind. It says no for what is not
+// JSON, as OutlineReader.ReadStrict judges it, or no log file, and also for a file in which names are written with escapes, or are many hundreds in an
+// object: of that a slower reader has to judge.
+func LogFileRecords(data []byte) (records [][]byte, ok bool) {
+	var s scanner
+	s.reset(data, true)
+	c, at := s.next(0)
+	if c != '{' {
+		return nil, false
+	}
+	var file object
+	name, at, more := s.enterObject(&file, at)
+	for ; more; name, at, more = s.member(&file, at) {
+		if string(name) != "Records" {
+			at = s.skip(at)
+			continue
+		}
+		if c, at = s.next(at); c != '[' {
+			return nil, false
+		}
+		begun := false
+		begin, more := s.element(&begun, s.enter(at))
+		for ; more; begin, more = s.element(&begun, at) {
+			at = s.skip(begin)
+			records = append(records, data[begin:at:at])
+		}
+		at = begin
+	}
+	if !s.isEnd(at) || !utf8.Valid(data) {
+		return nil, false
+	}
+	return records, true
 }
 
 // compress is data as a gzip file.

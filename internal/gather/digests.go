@@ -118,10 +118,10 @@ func (d *Digests) See(source string) {
 	}
 }
 
-// Altered says that a log file is not what a digest says that it was.
-func (d *Digests) Altered(source, hash string) bool {
+// Altered says that a log file, of that hash, is not what a digest says that it was. It asks for the hash only if there is such a digest.
+func (d *Digests) Altered(source string, hash func() string) bool {
 	f := d.files[path.Base(source)]
-	return f != nil && f.HashAlgorithm == vigil.DigestHashAlgorithm && f.HashValue != hash
+	return f != nil && f.HashAlgorithm == vigil.DigestHashAlgorithm && f.HashValue != hash()
 }
 
 // Missing are the log files that digests list and that were not seen.

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -97,7 +98,7 @@ func FuzzRead(f *testing.F) {
 		begun := false
 		whole := false
 		_, err := Read("fuzzed", bytes.NewReader(data), Taker{
-			Begin: func(c Contents) error { begun, whole = true, c.Hash != ""; return nil },
+			Begin: func(c Contents) error { begun, whole = true, c.Hash() != ""; return nil },
 			Record: func(record []byte, at Place) error {
 				found++
 				if !begun || !jsontext.Value(record).IsValid() || record[0] != '{' || bytes.ContainsAny(record, "\r\n") || at == (Place{}) {
@@ -115,6 +116,69 @@ func FuzzRead(f *testing.F) {
 			t.Errorf("a log file was told, and then %v", err)
 		}
 	})
+}
+
+// logFiles are log files, and what is nearly one.
+func logFiles(t testing.TB) (all [][]byte) {
+	text, err := os.ReadFile("../trail/testdata/records.ndjson")
+	if err != nil {
+		t.Fatal(err)
+	}
+	records := strings.Split(strings.TrimSpace(string(text)), "\n")
+	for _, file := range []string{
+		`{"Records":[` + strings.Join(records, ",") + `]}`, "{\n \"Records\": [\n" + strings.Join(records, ",\n") + "\n ]\n}\n",
+		`{"Records":[]}`, `{"Records":[{}],"x":[1,{"y":null}]}`, `{"x":"y","Records":[1,"a",null,[],{}]}`, `{"Records":[{"a":1,"a":2}]}`, `{"Records":[{"a":"\ud800"}]}`,
+		`{"Records":[{"a":"\u00e9","b":"é"}]}`, `{"Records":[{"\u0061":1}]}`, `{"Records":[{}],"Records":[{}]}`, `{"Records":{}}`, `{"Records":null}`, `{"Records":[{},]}`,
+		`{"Records":[{}]}{}`, `{"Records":[{}]},`, `{"Records":[{}}`, `{"Records":[{"a":` + "\"\xff\"" + `}]}`, `[{"Records":[]}]`, `{"records":[{}]}`,
+	} {
+		all = append(all, []byte(file))
+	}
+	return all
+}
+
+// checkLogFile holds the fast way to read a log file against the one that says what is wrong.
+func checkLogFile(t *testing.T, data []byte) {
+	decoded := whole{data: data, Decoder: jsontext.NewDecoder(bytes.NewBuffer(data))}
+	wantErr := decodeLogFile(&decoded)
+	records, ok := vigil.LogFileRecords(data)
+	if !ok {
+		return
+	}
+	var got []oneOf
+	for _, record := range records {
+		got = append(got, oneOfObject(record))
+	}
+	if wantErr != nil || !reflect.DeepEqual(got, decoded.records) {
+		t.Errorf("%.300q: %v; want %v, %v", data, got, decoded.records, wantErr)
+	}
+}
+
+func TestLogFilesReadTheSameFast(t *testing.T) {
+	fast := 0
+	for _, data := range logFiles(t) {
+		if _, ok := vigil.LogFileRecords(data); ok {
+			fast++
+		}
+		checkLogFile(t, data)
+		for i := 0; i < len(data); i += 1 + len(data)/100 {
+			checkLogFile(t, data[:i:i])
+			for _, c := range []byte("\"\\{}[],:0 x\xc3") {
+				other := bytes.Clone(data)
+				other[i] = c
+				checkLogFile(t, other)
+			}
+		}
+	}
+	if fast < 6 {
+		t.Errorf("%d files are read fast", fast)
+	}
+}
+
+func FuzzLogFile(f *testing.F) {
+	for _, data := range logFiles(f) {
+		f.Add(data)
+	}
+	f.Fuzz(checkLogFile)
 }
 
 func TestReadingEnds(t *testing.T) {
@@ -177,10 +241,11 @@ func TestDigests(t *testing.T) {
 		}
 		return s
 	}
-	first := sign(1, nil, vigil.DigestLogFile{S3Bucket: "b", S3Object: "x/log.json.gz", HashValue: contents.Hash, HashAlgorithm: "SHA-256"},
-		vigil.DigestLogFile{S3Bucket: "b", S3Object: "x/gone.json.gz", HashValue: contents.Hash, HashAlgorithm: "SHA-256"})
+	first := sign(1, nil, vigil.DigestLogFile{S3Bucket: "b", S3Object: "x/log.json.gz", HashValue: contents.Hash(), HashAlgorithm: "SHA-256"},
+		vigil.DigestLogFile{S3Bucket: "b", S3Object: "x/gone.json.gz", HashValue: contents.Hash(), HashAlgorithm: "SHA-256"})
 	second := sign(2, first)
 	keys := map[string]*rsa.PublicKey{fingerprint: &key.PublicKey}
+	other := func() string { return "00" }
 	meta := func(s *vigil.SignedDigest) map[string]string {
 		return map[string]string{vigil.MetaSignature: s.Signature}
 	}
@@ -225,7 +290,7 @@ func TestDigests(t *testing.T) {
 				return
 			}
 			d.See("/a/log.json.gz")
-			if d.Altered("/a/log.json.gz", contents.Hash) || !d.Altered("/a/log.json.gz", "00") || d.Altered("/a/other.json.gz", "00") {
+			if d.Altered("/a/log.json.gz", contents.Hash) || !d.Altered("/a/log.json.gz", other) || d.Altered("/a/other.json.gz", other) {
 				t.Error("what was altered is not told from what was not")
 			}
 			if missing := d.Missing(); !slices.Equal(missing, []string{"s3://b/x/gone.json.gz"}) {

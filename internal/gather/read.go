@@ -15,19 +15,33 @@ import (
 	"io"
 	"path"
 	"strings"
+	"sync"
+	"sync/atomic"
 
 	jsonv2 "github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"github.com/klauspost/compress/gzip"
+
+	"vigil"
 )
 
 // Contents is what a source turned out to be.
 type Contents struct {
 	Digest []byte // of a digest file: its JSON, which has no records
-	// Hash is of a log file: SHA-256 of what it is uncompressed, in lower-case hexadecimal, as digests have it. Of other forms it is empty.
-	Hash string
 	// Other says that the source is known to be no records, such as the signature of a query's results.
 	Other bool
+
+	logFile []byte // what it is uncompressed
+}
+
+// Hash is of a log file: SHA-256 of what it is uncompressed, in lower-case hexadecimal, as digests have it. Of other forms it is empty. Whoever changes
+// records asks for it before.
+func (c Contents) Hash() string {
+	if c.logFile == nil {
+		return ""
+	}
+	sum := sha256.Sum256(c.logFile)
+	return hex.EncodeToString(sum[:])
 }
 
 // Place is where in a source something is: of records in an array the number, and of those on lines the line, from 1.
@@ -72,13 +86,11 @@ var errNoForm = errors.New("not CloudTrail records: it is neither a log file, no
 // Read reads a source of that name, compressed with gzip or not. A log file, and the output of a tool, is whole or not at all: when its form is broken, no record of it
 // is told. Records on lines, and the rows of a query, are told one by one.
 func Read(name string, r io.Reader, t Taker) (Contents, error) {
-	in := bufio.NewReaderSize(r, 64<<10)
-	if magic, _ := in.Peek(2); len(magic) == 2 && magic[0] == 0x1f && magic[1] == 0x8b {
-		z, err := gzip.NewReader(in)
-		if err != nil {
-			return Contents{}, fmt.Errorf("not valid gzip: %w", err)
-		}
-		in = bufio.NewReaderSize(z, 64<<10)
+	u := unpackers.Get().(*unpacker)
+	defer u.putBack()
+	in, err := u.open(r)
+	if err != nil {
+		return Contents{}, err
 	}
 	if path.Base(name) == "result_sign.json" {
 		return Contents{Other: true}, nil
@@ -138,13 +150,63 @@ func isDigest(name, firstMember string) bool {
 	return firstMember == "awsAccountId" || IsDigest(name)
 }
 
-func readAll(r io.Reader) ([]byte, error) {
-	data, err := io.ReadAll(io.LimitReader(r, MaxFile+1))
-	if err != nil {
-		return nil, err
+// unpacker is what one source after the other is read with: buffers, and the state of gzip, of some 200 KiB together.
+type unpacker struct {
+	given, inflated *bufio.Reader
+	zip             gzip.Reader
+}
+
+var unpackers = sync.Pool{New: func() any {
+	return &unpacker{given: bufio.NewReaderSize(nil, 64<<10), inflated: bufio.NewReaderSize(nil, 64<<10)}
+}}
+
+// open is r, uncompressed if it is compressed.
+func (u *unpacker) open(r io.Reader) (*bufio.Reader, error) {
+	u.given.Reset(r)
+	if magic, _ := u.given.Peek(2); len(magic) < 2 || magic[0] != 0x1f || magic[1] != 0x8b {
+		return u.given, nil
 	}
-	if len(data) > MaxFile {
-		return nil, fmt.Errorf("it is larger than %d bytes", MaxFile)
+	if err := u.zip.Reset(u.given); err != nil {
+		return nil, fmt.Errorf("not valid gzip: %w", err)
+	}
+	u.inflated.Reset(&u.zip)
+	return u.inflated, nil
+}
+
+func (u *unpacker) putBack() {
+	u.given.Reset(nil)
+	u.inflated.Reset(nil)
+	unpackers.Put(u)
+}
+
+// lastSize is that of the source that was last read as a whole: the next one is likely to be as large.
+var lastSize atomic.Int64
+
+// maxGuess is the most memory that is asked for by a guess.
+const maxGuess = 8 << 20
+
+func readAll(r io.Reader) ([]byte, error) {
+	size := min(lastSize.Load(), maxGuess)
+	data := make([]byte, 0, size+size/8+bytes.MinRead)
+	for {
+		n, err := r.Read(data[len(data):cap(data)])
+		data = data[:len(data)+n]
+		if len(data) > MaxFile {
+			return nil, fmt.Errorf("it is larger than %d bytes", MaxFile)
+		}
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if len(data) == cap(data) {
+			data = append(make([]byte, 0, 2*len(data)), data...)
+		}
+	}
+	lastSize.Store(int64(len(data)))
+	if len(data) < cap(data)/2 {
+		return bytes.Clone(data), nil // its records may be kept for long
 	}
 	return data, nil
 }
@@ -155,15 +217,15 @@ func readWhole(r io.Reader, t Taker, read func(*whole) error) (Contents, error) 
 	if err != nil {
 		return Contents{}, err
 	}
-	w := whole{data: bytes.TrimPrefix(data, []byte("\ufeff")), sum: sha256.Sum256(data)}
+	w := whole{data: bytes.TrimPrefix(data, []byte("\ufeff"))}
 	w.Decoder = jsontext.NewDecoder(bytes.NewBuffer(w.data)) // which it reads in place
 	if err := read(&w); err != nil {
 		return Contents{}, w.explain(err)
 	}
-	if _, err := w.ReadToken(); err != io.EOF {
-		return Contents{}, fmt.Errorf("byte %d: something follows the records", w.InputOffset())
+	var contents Contents
+	if w.logFile {
+		contents.logFile = data
 	}
-	contents := Contents{Hash: w.hash()}
 	if err := t.begin(contents); err != nil {
 		return contents, err
 	}
@@ -184,7 +246,6 @@ func readWhole(r io.Reader, t Taker, read func(*whole) error) (Contents, error) 
 type whole struct {
 	*jsontext.Decoder
 	data    []byte
-	sum     [sha256.Size]byte
 	logFile bool
 	records []oneOf
 }
@@ -192,14 +253,6 @@ type whole struct {
 type oneOf struct {
 	data  []byte
 	fault error
-}
-
-// hash is that of a log file.
-func (w *whole) hash() string {
-	if !w.logFile {
-		return ""
-	}
-	return hex.EncodeToString(w.sum[:])
 }
 
 // explain says where the reading ended.
@@ -238,6 +291,17 @@ func (w *whole) members(member func(name string) (taken bool, err error)) error 
 			return err
 		}
 	}
+}
+
+// end says whether something follows.
+func (w *whole) end(err error) error {
+	if err != nil {
+		return err
+	}
+	if _, err := w.ReadToken(); err != io.EOF {
+		return fmt.Errorf("byte %d: something follows the records", w.InputOffset())
+	}
+	return nil
 }
 
 // elements reads an array and calls element for each, to read it.
@@ -323,20 +387,31 @@ func oneOfText(data []byte) oneOf {
 // readLogFile reads {"Records": […]}.
 func readLogFile(w *whole) error {
 	w.logFile = true
-	return w.members(func(name string) (bool, error) {
+	if records, ok := vigil.LogFileRecords(w.data); ok {
+		for _, data := range records {
+			w.records = append(w.records, oneOfObject(data))
+		}
+		return nil
+	}
+	return decodeLogFile(w)
+}
+
+// decodeLogFile is readLogFile for any file, and says what is wrong with it.
+func decodeLogFile(w *whole) error {
+	return w.end(w.members(func(name string) (bool, error) {
 		if name != "Records" {
 			return false, nil
 		}
 		return true, w.elements(w.record)
-	})
+	}))
 }
 
 // readArray reads […].
-func readArray(w *whole) error { return w.elements(w.record) }
+func readArray(w *whole) error { return w.end(w.elements(w.record)) }
 
 // readLookUp reads what `aws cloudtrail lookup-events` prints: {"Events": [{"CloudTrailEvent": "…", …}], …}.
 func readLookUp(w *whole) error {
-	return w.members(func(name string) (bool, error) {
+	return w.end(w.members(func(name string) (bool, error) {
 		if name != "Events" {
 			return false, nil
 		}
@@ -353,12 +428,12 @@ func readLookUp(w *whole) error {
 			}
 			return err
 		})
-	})
+	}))
 }
 
 // readQueryResults reads what `aws cloudtrail get-query-results` prints: {"QueryResultRows": [[{"eventJson": "…"}, …]], …}.
 func readQueryResults(w *whole) error {
-	return w.members(func(name string) (bool, error) {
+	return w.end(w.members(func(name string) (bool, error) {
 		if name != "QueryResultRows" {
 			return false, nil
 		}
@@ -377,7 +452,7 @@ func readQueryResults(w *whole) error {
 			}
 			return err
 		})
-	})
+	}))
 }
 
 // readValues reads records one after the other: on lines, or, if the first line is not one, wherever they end.
