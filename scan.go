@@ -17,6 +17,7 @@ import (
 type scanner struct {
 	data   []byte
 	strict bool
+	plain  bool // data has no backslash
 	failed bool
 	depth  int           // of the objects and arrays that it is in
 	names  []scannedName // of those objects, if it is strict
@@ -40,7 +41,7 @@ const (
 )
 
 func (s *scanner) reset(data []byte, strict bool) {
-	*s = scanner{data: data, strict: strict, names: s.names[:0]}
+	*s = scanner{data: data, strict: strict, plain: bytes.IndexByte(data, '\\') < 0, names: s.names[:0]}
 }
 
 func (s *scanner) fail() (end int) {
@@ -107,13 +108,12 @@ func (s *scanner) member(o *object, at int) (name []byte, value int, more bool) 
 		return nil, s.fail(), false
 	}
 	begin := at + 1
-	end := plainEnd(s.data, begin)
-	if end < len(s.data) && s.data[end] == '"' {
+	if end := quoteEnd(s.data, begin); s.plain && end < len(s.data) && s.data[end] == '"' {
 		name, at = s.data[begin:end], end+1
-		if s.strict && !s.isNew(o, begin, end) {
-			return nil, s.fail(), false
-		}
-	} else if name, at = s.text(at); s.strict {
+	} else if name, at = s.text(begin - 1); s.strict && len(name) != at-1-begin {
+		return nil, s.fail(), false // it has escapes
+	}
+	if s.strict && !s.isNew(o, begin, at-1) {
 		return nil, s.fail(), false
 	}
 	c, at = s.next(at)
@@ -177,12 +177,16 @@ func (s *scanner) element(begun *bool, at int) (value int, more bool) {
 
 // text reads the string that begins at at.
 func (s *scanner) text(at int) (text []byte, end int) {
-	end = plainEnd(s.data, at+1)
-	if end < len(s.data) && s.data[end] == '"' {
-		return s.data[at+1 : end], end + 1
+	quote := quoteEnd(s.data, at+1)
+	if s.plain && quote < len(s.data) && s.data[quote] == '"' {
+		return s.data[at+1 : quote], quote + 1
 	}
-	if end = s.escapedEnd(at, end); s.failed {
+	end, escaped := s.farEnd(at, quote)
+	if s.failed {
 		return nil, end
+	}
+	if !escaped {
+		return s.data[at+1 : end-1], end
 	}
 	text, err := jsontext.AppendUnquote(nil, s.data[at:end])
 	if err != nil {
@@ -193,42 +197,55 @@ func (s *scanner) text(at int) (text []byte, end int) {
 
 // skipText passes over the string that begins at at.
 func (s *scanner) skipText(at int) int {
-	end := plainEnd(s.data, at+1)
-	if end < len(s.data) && s.data[end] == '"' {
-		return end + 1
+	quote := quoteEnd(s.data, at+1)
+	if s.plain && quote < len(s.data) && s.data[quote] == '"' {
+		return quote + 1
 	}
-	return s.escapedEnd(at, end)
+	end, _ := s.farEnd(at, quote)
+	return end
 }
 
-// escapedEnd is where the string ends that begins at at, and is plain up to plain.
-func (s *scanner) escapedEnd(at, plain int) int {
-	for plain < len(s.data) && s.data[plain] == '\\' {
-		plain = plainEnd(s.data, min(plain+2, len(s.data)))
+// farEnd is where the string ends that begins at at, of which quote is the first quoteEnd, and says whether it has escapes.
+func (s *scanner) farEnd(at, quote int) (end int, escaped bool) {
+	for quote < len(s.data) && s.data[quote] == '"' && isEscaped(s.data[at+1:quote]) {
+		quote = quoteEnd(s.data, quote+1)
 	}
-	if plain == len(s.data) || s.data[plain] != '"' || s.strict && !jsontext.Value(s.data[at:plain+1]).IsValid() {
-		return s.fail()
+	if quote == len(s.data) || s.data[quote] != '"' {
+		return s.fail(), false
 	}
-	return plain + 1
+	end = quote + 1
+	escaped = bytes.IndexByte(s.data[at:end], '\\') >= 0
+	if escaped && s.strict && !jsontext.Value(s.data[at:end]).IsValid() {
+		return s.fail(), false
+	}
+	return end, escaped
 }
 
-// plainEnd is where the first byte from at on is that ends what is plain in a string: a quote, a backslash or a control character.
-func plainEnd(data []byte, at int) int {
+// isEscaped says whether what follows text in a string is escaped by its end.
+func isEscaped(text []byte) bool {
+	n := len(text)
+	for n > 0 && text[n-1] == '\\' {
+		n--
+	}
+	return (len(text)-n)%2 == 1
+}
+
+// quoteEnd is where the first quote or control character is from at on.
+func quoteEnd(data []byte, at int) int {
 	const (
-		each        = 0x0101010101010101
-		high        = 0x80 * each
-		quotes      = '"' * each
-		backslashes = '\\' * each
-		spaces      = ' ' * each
+		each = 0x0101010101010101
+		high = 0x80 * each
 	)
 	for ; at+8 <= len(data); at += 8 {
-		// A byte less n has its highest bit set if it was less than n, or had that bit itself. The borrow spoils only what is above the first such byte.
+		// With that bit of it turned over, a quote comes to stand next to the control characters. A byte less n has its highest bit set if it was
+		// less than n, or had that bit itself; the borrow spoils only what is above the first byte that was less.
 		word := binary.LittleEndian.Uint64(data[at:])
-		if ends := (((word ^ quotes) - each) | ((word ^ backslashes) - each) | (word - spaces)) &^ word & high; ends != 0 {
+		if ends := ((word ^ 2*each) - 0x21*each) &^ word & high; ends != 0 {
 			return at + bits.TrailingZeros64(ends)>>3
 		}
 	}
 	for ; at < len(data); at++ {
-		if c := data[at]; c == '"' || c == '\\' || c < ' ' {
+		if c := data[at]; c == '"' || c < ' ' {
 			return at
 		}
 	}
