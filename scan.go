@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/binary"
 	"math/bits"
+	"slices"
 
 	"github.com/go-json-experiment/json/jsontext"
 )
@@ -12,15 +13,15 @@ import (
 // that is noted, and they return the end of the data, where nothing more is found, so that it is enough to ask at last whether the scanner has failed.
 //
 // What it goes through has the grammar of JSON, nested as deep as jsontext takes it. A strict scanner moreover fails at whatever else jsontext refuses,
-// but for bytes that are not UTF-8, and also at names that it cannot tell apart with little work: those with escapes, and those of an object with very
-// many. So what it has gone through is valid, and what it fails at may be.
+// but for bytes that are not UTF-8, and also at names that it cannot tell apart with little work: those with escapes, those of one hash, and those of an
+// object with very many. So what it has gone through is valid, and what it fails at may be.
 type scanner struct {
 	data   []byte
 	strict bool
 	plain  bool // data has no backslash
 	failed bool
-	depth  int           // of the objects and arrays that it is in
-	names  []scannedName // of those objects, if it is strict
+	depth  int      // of the objects and arrays that it is in
+	names  []uint64 // the hashes of the names of those objects, if it is strict
 }
 
 // object is an object that is gone through.
@@ -28,11 +29,6 @@ type object struct {
 	begun bool
 	first int       // the place of its names among the scanner's
 	seen  [4]uint64 // a set of the hashes of its names, by their highest bits
-}
-
-type scannedName struct {
-	hash       uint64
-	begin, end int
 }
 
 const (
@@ -125,34 +121,29 @@ func (s *scanner) member(o *object, at int) (name []byte, value int, more bool) 
 
 // isNew says that a name is surely the object's first of that name, and notes it.
 func (s *scanner) isNew(o *object, begin, end int) bool {
-	one := scannedName{s.nameHash(begin, end), begin, end}
-	word, bit := one.hash>>62, uint64(1)<<(one.hash>>56&63)
-	if o.seen[word]&bit != 0 {
-		for _, other := range s.names[o.first:] {
-			if other.hash == one.hash && bytes.Equal(s.data[other.begin:other.end], s.data[begin:end]) {
-				return false
-			}
-		}
+	hash := s.nameHash(begin, end)
+	word, bit := hash>>62, uint64(1)<<(hash>>56&63)
+	if o.seen[word]&bit != 0 && slices.Contains(s.names[o.first:], hash) {
+		return false
 	}
 	o.seen[word] |= bit
-	s.names = append(s.names, one)
+	s.names = append(s.names, hash)
 	return len(s.names)-o.first <= maxScanNames
 }
 
-// nameHash is of a name's length and first bytes.
+// nameHash is of a name's length, its first eight bytes and its last eight: names of one object that differ only between are rare.
 func (s *scanner) nameHash(begin, end int) uint64 {
-	var head uint64
-	if begin+8 <= len(s.data) {
-		head = binary.LittleEndian.Uint64(s.data[begin:])
-		if end-begin < 8 {
-			head &= 1<<(8*(end-begin)) - 1
-		}
-	} else {
-		for i, c := range s.data[begin:end] {
-			head |= uint64(c) << (8 * i)
-		}
+	const prime = 0x9e3779b97f4a7c15
+	n := end - begin
+	if n >= 8 {
+		first, last := binary.LittleEndian.Uint64(s.data[begin:]), binary.LittleEndian.Uint64(s.data[end-8:])
+		return (first*prime ^ last ^ uint64(n)) * prime
 	}
-	return (head ^ uint64(end-begin)) * 0x9e3779b97f4a7c15
+	var all uint64
+	for _, c := range s.data[begin:end] {
+		all = all<<8 | uint64(c)
+	}
+	return (all ^ uint64(n)<<56) * prime
 }
 
 // element goes to an array's next element, behind the one that ends at at, and gives where it begins. When there are no more it gives where the array ends.
