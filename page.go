@@ -1,6 +1,7 @@
 package vigil
 
 import (
+	"bytes"
 	_ "embed"
 	"encoding/binary"
 	"errors"
@@ -104,6 +105,21 @@ func (w *PageWriter) Encode() []byte {
 	w.body = binary.AppendUvarint(w.body, uint64(len(w.raw)))
 	w.body = pageEncoder().EncodeAll(w.raw, w.body)
 	return w.body
+}
+
+// Records returns what DecodePage returns of the encoded page, in memory of their own, without encoding or decoding it.
+func (w *PageWriter) Records() []PageRecord {
+	var imported time.Time
+	if !w.Imported.IsZero() {
+		imported = time.UnixMilli(w.Imported.UnixMilli()).UTC()
+	}
+	records := make([]PageRecord, len(w.times))
+	data := bytes.Clone(w.data)
+	for i, n := range w.lengths {
+		records[i] = PageRecord{Time: time.UnixMilli(w.times[i]).UTC(), Data: data[:n:n], Imported: imported}
+		data = data[n:]
+	}
+	return records
 }
 
 // PageRecord is one record of a page.

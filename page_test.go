@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"reflect"
 	"testing"
 	"time"
 
@@ -52,6 +53,33 @@ func TestPageKeepsRecords(t *testing.T) {
 		if count > 0 {
 			t.Logf("%d records: %d bytes each", count, len(page)/count)
 		}
+	}
+}
+
+// What a page's writer says of its records is what a reader of the page is told, also of what the page does not keep, and it stays so.
+func TestRecordsOfAPageWriter(t *testing.T) {
+	zone := time.FixedZone("", 3600)
+	for _, imported := range []time.Time{{}, time.Date(2026, 1, 2, 3, 4, 5, 678_901_234, zone)} {
+		w := vigil.PageWriter{Imported: imported}
+		for i := range 20 {
+			w.Add(time.Date(2026, 3, 1, 12, 0, i, i*1_111_111, zone), sampleRecord(i))
+		}
+		w.Add(time.Date(1960, 1, 1, 0, 0, 0, 999_999, zone), []byte{})
+		got := w.Records()
+		want, err := vigil.DecodePage(w.Encode())
+		if err != nil {
+			t.Fatal(err)
+		}
+		w.Reset()
+		for range 30 {
+			w.Add(time.Now(), []byte("something else, that takes the writer's memory"))
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("the writer's are %v, the reader's %v", got, want)
+		}
+	}
+	if got := new(vigil.PageWriter).Records(); len(got) != 0 {
+		t.Errorf("an empty page has %v", got)
 	}
 }
 
