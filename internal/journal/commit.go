@@ -179,6 +179,7 @@ func (j *Journal) commitBatch(batch []*waiter, page *vigil.PageWriter) error {
 	page.Reset()
 
 	err := j.db.Update(context.Background(), func(tx store.Tx) error {
+		tx.OnCommit(func() { j.keep(number, page.Size(), page.Records, nil) }) // first: the pages of Append have higher numbers
 		for _, w := range batch {
 			if w.effect != nil {
 				w.err = runEffect(tx, w.effect)
@@ -239,6 +240,10 @@ type Page struct {
 	Count       int
 	First, Last int64 // the earliest and the latest of its records' times, in milliseconds since 1970
 	Body        []byte
+	// Records are what vigil.DecodePage returns of Body, and Digests the vigil.Digest of each, from who has them: followers then need not
+	// make them again. They must not be changed any more. Either may be left out.
+	Records []vigil.PageRecord
+	Digests [][32]byte
 }
 
 // Append adds pages to the journal, behind the records of the batch that the effect is of. It may be called in an effect only, which is
@@ -252,6 +257,13 @@ func (j *Journal) Append(tx store.Tx, pages []Page) error {
 		j.number++
 		if err := storePage(tx, j.node, number, p); err != nil {
 			return err
+		}
+		if len(p.Records) == p.Count {
+			if len(p.Digests) != p.Count {
+				p.Digests = nil
+			}
+			size := sizeOf(p.Records)
+			tx.OnCommit(func() { j.keep(number, size, func() []vigil.PageRecord { return p.Records }, p.Digests) })
 		}
 		records += p.Count
 	}

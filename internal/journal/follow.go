@@ -25,7 +25,7 @@ type Follower struct {
 	// given the entries again. It must not keep or change the entries' Data.
 	Apply func(tx store.Tx, entries []Entry) error
 	// Pace is the least time between two rounds of a follower that has come to the end and that nobody waits for, so that under load a
-	// round takes more entries.
+	// round takes more entries. When there are thousands before that, it goes on.
 	Pace time.Duration
 }
 
@@ -34,6 +34,9 @@ const (
 	maxFollow     = 256     // pages
 	maxFollowSize = 4 << 20 // bytes of records
 )
+
+// longRound is how many entries are worth a round at any time. More would be what memory has no room for: see maxFresh.
+const longRound = 4096
 
 // How long a follower that failed waits before it tries again: at first, and at most.
 const (
@@ -57,8 +60,12 @@ func (j *Journal) Follow(ctx context.Context, f Follower) error {
 	if err != nil {
 		return fmt.Errorf("follower %s: %w", f.Name, err)
 	}
+	j.reads(f, f.Idle == nil)
 	j.advance(func() { j.followers[f.Name] = next })
-	defer j.advance(func() { delete(j.followers, f.Name) })
+	defer func() {
+		j.reads(f, false)
+		j.advance(func() { delete(j.followers, f.Name) })
+	}()
 
 	for pause := followPause; ; {
 		if err := j.await(ctx, func() bool { return j.sequenced > next }); err != nil {
@@ -70,6 +77,7 @@ func (j *Journal) Follow(ctx context.Context, f Follower) error {
 				return nil
 			}
 			j.log.Error("A follower failed and will be tried again.", "follower", f.Name, "record", next, "error", err)
+			j.reads(f, false)
 			select {
 			case <-time.After(pause):
 			case <-ctx.Done():
@@ -81,17 +89,18 @@ func (j *Journal) Follow(ctx context.Context, f Follower) error {
 		pause = followPause
 		next = moved
 		j.advance(func() { j.followers[f.Name] = next })
+		j.release()
 		if f.Pace > 0 && next >= j.Sequenced() {
 			j.rest(ctx, f)
 		}
 	}
 }
 
-// rest waits until a follower's next round is due, or somebody waits for the follower.
+// rest waits until a follower's next round is due or will be a long one, or somebody waits for the follower.
 func (j *Journal) rest(ctx context.Context, f Follower) {
 	ctx, cancel := context.WithTimeout(ctx, f.Pace)
 	defer cancel()
-	_ = j.await(ctx, func() bool { return j.awaited[f.Name] > 0 })
+	_ = j.await(ctx, func() bool { return j.awaited[f.Name] > 0 || j.sequenced-j.followers[f.Name] >= longRound })
 }
 
 // begin finds where f is.
@@ -117,9 +126,11 @@ func cursor(ctx context.Context, f Follower) (next int64, err error) {
 // followSome lets f follow a number of pages from next on, and returns where it is then.
 func (j *Journal) followSome(ctx context.Context, f Follower, next int64) (int64, error) {
 	if sequenced := j.Sequenced(); f.Idle != nil && f.Idle() { // in this order: what it says is of all that was appended before
+		j.reads(f, false)
 		f.Apply = func(store.Tx, []Entry) error { return nil }
 		return j.moveTo(ctx, f, next, sequenced, nil)
 	}
+	j.reads(f, true)
 	entries, err := j.entriesFrom(ctx, next)
 	if err != nil || len(entries) == 0 {
 		return next, err
@@ -160,8 +171,8 @@ func (j *Journal) moveTo(ctx context.Context, f Follower, next, moved int64, ent
 	return moved, nil
 }
 
-// entriesFrom reads whole pages from the entry next on, which is the first of its page: from memory if another follower has just read
-// them, as followers are most often at the same place.
+// entriesFrom reads whole pages from the entry next on, which is the first of its page: from memory if they were just appended, or if another
+// follower has just read them, as followers are most often at the same place.
 func (j *Journal) entriesFrom(ctx context.Context, next int64) ([]Entry, error) {
 	pages := j.pages.run(next)
 	if len(pages) == 0 {

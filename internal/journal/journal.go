@@ -13,8 +13,8 @@
 // a database's own order of rows is not the order of their commits. One sequencer gives the pages their places, and
 // followers know only that order. The journal knows bytes, not AWS.
 //
-// commit.go is the way in, sequence.go the order, follow.go the way out, drop.go what happens to the oldest records, recover.go what
-// happens when a commit's fate is unknown, and check.go what must hold at every moment.
+// commit.go is the way in, sequence.go the order, follow.go the way out, fresh.go the short cut between them, drop.go what happens to the
+// oldest records, recover.go what happens when a commit's fate is unknown, and check.go what must hold at every moment.
 package journal
 
 import (
@@ -26,6 +26,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"vigil"
 	"vigil/internal/store"
 )
 
@@ -43,6 +44,16 @@ type Entry struct {
 	// Imported is when the record was brought in from elsewhere, and zero for one of this journal's own. Its Time is then that of the
 	// event, which may be long before that of its neighbours.
 	Imported time.Time
+
+	digest *[32]byte // of Data, if it is known
+}
+
+// Digest is vigil.Digest of the entry's Data.
+func (e Entry) Digest() [32]byte {
+	if e.digest != nil {
+		return *e.digest
+	}
+	return vigil.Digest(e.Data)
 }
 
 // ErrClosed is returned by Commit once the journal is stopping. Nothing of the call was recorded or done.
@@ -77,6 +88,7 @@ type Journal struct {
 	moved     chan struct{}    // closed and replaced whenever sequenced or a position moves
 	sequenced int64            // records that have their index
 	followers map[string]int64 // where each running follower is
+	readers   map[string]bool  // those of them that read what there is, being neither idle nor about to try again later
 	awaited   map[string]int   // how many wait for a follower
 
 	pages   *pageCache
@@ -129,6 +141,7 @@ func Open(ctx context.Context, db store.DB, log *slog.Logger) (*Journal, error) 
 		hurry:     make(chan struct{}, 1),
 		moved:     make(chan struct{}),
 		followers: map[string]int64{},
+		readers:   map[string]bool{},
 		awaited:   map[string]int{},
 		pages:     newPageCache(),
 	}

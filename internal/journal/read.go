@@ -16,14 +16,27 @@ import (
 type page struct {
 	first   int64
 	records []vigil.PageRecord
-	size    int
+	digests [][32]byte // of the records, if they are known
+	size    int        // of the records, in bytes
 }
 
 func (p *page) end() int64 { return p.first + int64(len(p.records)) }
 
 func (p *page) entry(seq int64) Entry {
 	r := p.records[seq-p.first]
-	return Entry{Seq: seq, Time: r.Time, Data: r.Data, Imported: r.Imported}
+	e := Entry{Seq: seq, Time: r.Time, Data: r.Data, Imported: r.Imported}
+	if p.digests != nil {
+		e.digest = &p.digests[seq-p.first]
+	}
+	return e
+}
+
+// sizeOf is how many bytes records have.
+func sizeOf(records []vigil.PageRecord) (size int) {
+	for _, r := range records {
+		size += len(r.Data)
+	}
+	return size
 }
 
 // Get returns the entries with the given indexes, in that order. Those that are not there, or not any more, are left out.
@@ -109,17 +122,16 @@ func (j *Journal) decode(first, count int64, body []byte) (*page, error) {
 	if int64(len(records)) != count {
 		return nil, fmt.Errorf("page of records %d to %d has %d", first, first+count-1, len(records))
 	}
-	p := &page{first: first, records: records}
-	for _, r := range records {
-		p.size += len(r.Data)
-	}
+	p := &page{first: first, records: records, size: sizeOf(records)}
 	j.pages.put(p, j.isNext)
 	return p, nil
 }
 
-// pageCache keeps the pages that were read last, so that many followers at the same place decompress a page once.
+// pageCache keeps the pages that are on their way to the followers, and those that were read last, so that many followers at the same
+// place decompress a page once at most.
 type pageCache struct {
 	mu    sync.Mutex
+	fresh freshPages
 	pages []*page // oldest first
 	size  int
 }
@@ -135,6 +147,9 @@ func newPageCache() *pageCache { return &pageCache{} }
 func (c *pageCache) get(seq int64) *page {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if p := c.fresh.get(seq); p != nil {
+		return p
+	}
 	for i := len(c.pages) - 1; i >= 0; i-- {
 		if p := c.pages[i]; seq >= p.first && seq < p.end() {
 			return p
@@ -148,6 +163,9 @@ func (c *pageCache) get(seq int64) *page {
 func (c *pageCache) run(next int64) (pages []*page) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	if pages = c.fresh.run(next); len(pages) > 0 {
+		return pages
+	}
 	begin := len(c.pages) - 1
 	for begin >= 0 && c.pages[begin].first != next {
 		begin--
@@ -169,6 +187,10 @@ func (c *pageCache) run(next int64) (pages []*page) {
 func (c *pageCache) put(p *page, isNext func(*page) bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.putLocked(p, isNext)
+}
+
+func (c *pageCache) putLocked(p *page, isNext func(*page) bool) {
 	c.pages = append(c.pages, p)
 	c.size += p.size
 	for len(c.pages) > 1 && c.size > maxPageCache && (c.size > maxNextPages || !isNext(c.pages[0])) {
@@ -182,6 +204,7 @@ func (c *pageCache) put(p *page, isNext func(*page) bool) {
 func (c *pageCache) drop(before int64) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.fresh.drop(before)
 	c.pages = slices.DeleteFunc(c.pages, func(p *page) bool {
 		if p.first < before {
 			c.size -= p.size

@@ -52,8 +52,10 @@ func (j *Journal) sequenceAll(ctx context.Context) error {
 // sequenceSome gives up to maxSequence pages their places, in one transaction, and says whether there may be more.
 func (j *Journal) sequenceSome(ctx context.Context) (more bool, err error) {
 	var next int64
+	var own []placed // of this process's pages
+	var ownNext int64
 	err = j.db.Update(ctx, func(tx store.Tx) error {
-		next, more = 0, false
+		next, more, own, ownNext = 0, false, nil, 0
 		err := tx.QueryRow(`SELECT first + count FROM journal_order ORDER BY first DESC LIMIT 1`).Scan(&next)
 		if errors.Is(err, store.ErrNoRows) { // there are none yet, or none any more
 			next, err = dropped(tx)
@@ -71,8 +73,12 @@ func (j *Journal) sequenceSome(ctx context.Context) (more bool, err error) {
 			if err != nil {
 				return err
 			}
-			if next, err = place(tx, n, pages, next); err != nil {
+			var places []placed
+			if places, next, err = place(tx, &n, pages, next); err != nil {
 				return err
+			}
+			if n.id == j.node {
+				own, ownNext = places, n.next
 			}
 			if room -= len(pages); room == 0 {
 				more = true
@@ -89,6 +95,7 @@ func (j *Journal) sequenceSome(ctx context.Context) (more bool, err error) {
 	if err != nil {
 		return false, err
 	}
+	j.pages.place(own, ownNext)
 	j.advance(func() { j.sequenced = next })
 	return more, nil
 }
@@ -134,12 +141,15 @@ func unplacedPages(tx store.Tx, n node, limit int) ([]unplaced, error) {
 	return pages, rows.Err()
 }
 
-// place gives a node's next pages their places, the first record of which gets the index first. It returns the index behind
+// placed is a page that has its place.
+type placed struct{ number, first int64 }
+
+// place gives a node's next pages their places, the first record of which gets the index first. It returns them, and the index behind
 // the last.
-func place(tx store.Tx, n node, pages []unplaced, first int64) (end int64, err error) {
+func place(tx store.Tx, n *node, pages []unplaced, first int64) (places []placed, end int64, err error) {
 	for _, p := range pages {
 		if p.number < n.next {
-			return first, fmt.Errorf("page %d of node %d already has its place", p.number, n.id)
+			return nil, first, fmt.Errorf("page %d of node %d already has its place", p.number, n.id)
 		}
 		n.next = p.number + 1
 		if p.count <= 0 { // void, or effects without a record
@@ -147,12 +157,13 @@ func place(tx store.Tx, n node, pages []unplaced, first int64) (end int64, err e
 		}
 		if _, err := tx.Exec(`INSERT INTO journal_order (first, count, node, number, first_time, last_time) VALUES ($1, $2, $3, $4, $5, $6)`,
 			first, p.count, n.id, p.number, p.firstTime, p.lastTime); err != nil {
-			return first, err
+			return nil, first, err
 		}
+		places = append(places, placed{p.number, first})
 		first += p.count
 	}
 	if len(pages) > 0 {
 		_, err = tx.Exec(`UPDATE journal_node SET next = $1 WHERE node = $2`, n.next, n.id)
 	}
-	return first, err
+	return places, first, err
 }
