@@ -199,8 +199,8 @@ func (i *Intake) note(tx store.Tx, b *batch) {
 // batch is what a request brings.
 type batch struct {
 	given   [][]byte // the pages
-	ends    []int    // of each page, among the records
-	records []record
+	decoded [][]vigil.PageRecord
+	records []record // of all pages
 
 	known, differing int64
 }
@@ -212,6 +212,7 @@ type record struct {
 	id      string
 	account string
 	isNew   bool
+	digest  [32]byte // of data, once its page is made; only if it is new
 }
 
 func readBatch(pages [][]byte) (*batch, error) {
@@ -242,7 +243,7 @@ func readBatch(pages [][]byte) (*batch, error) {
 			}
 			b.records = append(b.records, record{at: r.Time, data: r.Data, id: string(o.ID(r.Data)), account: string(o.Account), isNew: true})
 		}
-		b.ends = append(b.ends, len(b.records))
+		b.decoded = append(b.decoded, records)
 	}
 	return b, nil
 }
@@ -327,11 +328,11 @@ func (i *Intake) read(ctx context.Context, places [][]int64) (map[int64][]byte, 
 
 // pages are the journal's pages of what is new. A page that is new as a whole is not touched.
 func (b *batch) pages(now time.Time) (pages []journal.Page, err error) {
-	from := 0
-	for p, end := range b.ends {
-		records := b.records[from:end]
-		from = end
-		page, err := pageOf(b.given[p], records, now)
+	rest := b.records
+	for p, decoded := range b.decoded {
+		records := rest[:len(decoded)]
+		rest = rest[len(decoded):]
+		page, err := pageOf(b.given[p], decoded, records, now)
 		if err != nil {
 			return nil, err
 		}
@@ -342,7 +343,7 @@ func (b *batch) pages(now time.Time) (pages []journal.Page, err error) {
 	return pages, nil
 }
 
-func pageOf(given []byte, records []record, now time.Time) (page journal.Page, err error) {
+func pageOf(given []byte, decoded []vigil.PageRecord, records []record, now time.Time) (page journal.Page, err error) {
 	for n := range records {
 		r := &records[n]
 		if !r.isNew {
@@ -354,11 +355,18 @@ func pageOf(given []byte, records []record, now time.Time) (page journal.Page, e
 		}
 		page.First, page.Last = min(page.First, at), max(page.Last, at)
 		page.Count++
+		r.digest = vigil.Digest(r.data)
 	}
 	switch page.Count {
 	case 0:
 		return page, nil
 	case len(records):
+		imported := time.UnixMilli(now.UnixMilli()).UTC() // as it is in the page
+		page.Digests = make([][32]byte, len(records))
+		for n := range decoded {
+			decoded[n].Imported, page.Digests[n] = imported, records[n].digest
+		}
+		page.Records = decoded
 		page.Body, err = vigil.ImportedPage(given, now)
 		return page, err
 	}
@@ -381,8 +389,7 @@ func (b *batch) output() *ImportRecordsOutput {
 	all := sha256.New()
 	for n := range b.records {
 		if b.records[n].isNew {
-			digest := vigil.Digest(b.records[n].data)
-			all.Write(digest[:])
+			all.Write(b.records[n].digest[:])
 		}
 	}
 	sum := hex.EncodeToString(all.Sum(nil))

@@ -26,7 +26,7 @@ func (n *Notary) prepare(entries []journal.Entry) error {
 	}
 	n.round = round{entries[0].Seq, n.round.digests[:0]}
 	for _, e := range entries {
-		n.round.digests = append(n.round.digests, vigil.Digest(e.Data))
+		n.round.digests = append(n.round.digests, e.Digest())
 	}
 	return nil
 }
