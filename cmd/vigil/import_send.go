@@ -10,11 +10,12 @@ import (
 	"vigil/internal/gather"
 )
 
-// A batch has this much of records, before compression, in pages of which each is small enough to be read for one record.
+// A batch has this much of records, before compression, in pages of which each is small enough to be read for one record. A page's last record goes over
+// its size, and it is read into memory that is measured out by 8 KiB from 32 KiB on.
 const (
-	batchSize    = 4 << 20
-	pageSize     = 32 << 10
-	pageRecords  = 64
+	batchSize    = 8 << 20
+	pageSize     = 62 << 10
+	pageRecords  = 128
 	batchSources = 400
 )
 
