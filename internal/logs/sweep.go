@@ -16,17 +16,19 @@ const sweepPages = 256
 // drops the pages whose events are all past their group's retention, and as soon as something is deleted it removes its data.
 func (l *Logs) Run(ctx context.Context) error {
 	for {
+		// The minute ends for what is about to be swept: should it end meanwhile, the next round is due at once.
+		end := l.clock.Now().Truncate(time.Minute).Add(time.Minute)
 		if err := l.sweep(ctx); err != nil && ctx.Err() == nil {
 			l.log.Error("Log groups could not be swept; it is tried again in a minute.", "error", err)
 		}
-		if err := l.rest(ctx); err != nil {
+		if err := l.rest(ctx, end); err != nil {
 			return nil
 		}
 	}
 }
 
-// rest waits for the next minute, or for something to be deleted.
-func (l *Logs) rest(ctx context.Context) error {
+// rest waits until a time, or for something to be deleted.
+func (l *Logs) rest(ctx context.Context, until time.Time) error {
 	waiting, wake := context.WithCancel(ctx)
 	defer wake()
 	go func() {
@@ -36,7 +38,7 @@ func (l *Logs) rest(ctx context.Context) error {
 		case <-waiting.Done():
 		}
 	}()
-	err := l.clock.Sleep(waiting, l.clock.Now().Truncate(time.Minute).Add(time.Minute))
+	err := l.clock.Sleep(waiting, until)
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
@@ -93,7 +95,10 @@ func (l *Logs) allGroups() []*group {
 type deletion struct{ group, stream int64 }
 
 func loadDeleted(tx store.Tx) ([]deletion, error) {
-	return store.List(tx, func(row store.Scanner) (d deletion, err error) { return d, row.Scan(&d.group, &d.stream) },
+	return store.List(tx, func(row store.Scanner) (d deletion, err error) {
+		err = row.Scan(&d.group, &d.stream)
+		return d, err
+	},
 		`SELECT group_id, stream_id FROM logs_deleted`)
 }
 
@@ -154,7 +159,10 @@ func (l *Logs) removePages(ctx context.Context, groupID int64, where string, arg
 	for {
 		var pages []page
 		err := l.watch.Update(ctx, func(tx store.Tx) (err error) {
-			pages, err = store.List(tx, func(row store.Scanner) (p page, err error) { return p, row.Scan(&p.id, &p.size) },
+			pages, err = store.List(tx, func(row store.Scanner) (p page, err error) {
+				err = row.Scan(&p.id, &p.size)
+				return p, err
+			},
 				`SELECT id, size FROM logs_page WHERE `+where+` LIMIT `+strconv.Itoa(sweepPages), args...)
 			if err != nil {
 				return err
