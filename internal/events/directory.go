@@ -309,7 +309,8 @@ func (e *Events) load(tx store.Tx) error {
 		e.known.putBus(b)
 	}
 	refs, err := store.List(tx, func(row store.Scanner) (r ruleRef, err error) {
-		return r, row.Scan(&r.bus.account, &r.bus.region, &r.bus.name, &r.name)
+		err = row.Scan(&r.bus.account, &r.bus.region, &r.bus.name, &r.name)
+		return r, err
 	}, `SELECT account, region, bus, name FROM events_rule ORDER BY account, region, bus, name`)
 	if err != nil {
 		return err
@@ -367,8 +368,7 @@ func (e *Events) readRule(tx store.Tx, ref ruleRef) (*rule, error) {
 	if r.pattern, err = pattern.Parse(text); err != nil {
 		return nil, fmt.Errorf("rule %s: %w", ref.arn(), err)
 	}
-	targets, err := store.List(tx, func(row store.Scanner) (s string, err error) { return s, row.Scan(&s) },
-		`SELECT target FROM events_target WHERE account = $1 AND region = $2 AND bus = $3 AND rule = $4 ORDER BY id`,
+	targets, err := store.Column[string](tx, `SELECT target FROM events_target WHERE account = $1 AND region = $2 AND bus = $3 AND rule = $4 ORDER BY id`,
 		ref.bus.account, ref.bus.region, ref.bus.name, ref.name)
 	if err != nil {
 		return nil, err

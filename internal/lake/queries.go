@@ -54,9 +54,7 @@ func queries(tx store.Tx, where string, args ...any) ([]*aQuery, error) {
 		return nil, err
 	}
 	for _, q := range found {
-		q.stores, err = store.List(tx, func(row store.Scanner) (id string, err error) {
-			return id, row.Scan(&id)
-		}, `SELECT store FROM lake_query_store WHERE query = $1 ORDER BY store`, q.id)
+		q.stores, err = store.Column[string](tx, `SELECT store FROM lake_query_store WHERE query = $1 ORDER BY store`, q.id)
 		if err != nil {
 			return nil, err
 		}

@@ -249,9 +249,7 @@ func (l *Lake) sweep(ctx context.Context, now time.Time) error {
 func (l *Lake) sweepQueries(ctx context.Context, before int64) (more bool, err error) {
 	var old []string
 	err = l.db.View(ctx, func(tx store.Tx) (err error) {
-		old, err = store.List(tx, func(row store.Scanner) (id string, err error) {
-			return id, row.Scan(&id)
-		}, `SELECT id FROM lake_query WHERE created < $1 AND status NOT IN ('QUEUED', 'RUNNING') LIMIT 100`, before)
+		old, err = store.Column[string](tx, `SELECT id FROM lake_query WHERE created < $1 AND status NOT IN ('QUEUED', 'RUNNING') LIMIT 100`, before)
 		return err
 	})
 	if err != nil || len(old) == 0 {

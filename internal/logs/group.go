@@ -176,7 +176,8 @@ func loadGroup(tx store.Tx, id LogGroupID) (*group, error) {
 func (l *Logs) load(ctx context.Context) error {
 	return l.db.View(ctx, func(tx store.Tx) error {
 		ids, err := store.List(tx, func(row store.Scanner) (id LogGroupID, err error) {
-			return id, row.Scan(&id.Account, &id.Region, &id.Name)
+			err = row.Scan(&id.Account, &id.Region, &id.Name)
+			return id, err
 		}, `SELECT account, region, name FROM logs_group`)
 		if err != nil {
 			return err

@@ -119,7 +119,7 @@ func putMeasured(tx store.Tx, account, region string, data []Datum) error {
 func (h *house) measured() (all []string) {
 	h.t.Helper()
 	err := h.watch.View(context.Background(), func(tx store.Tx) (err error) {
-		all, err = store.List(tx, func(row store.Scanner) (s string, err error) { return s, row.Scan(&s) }, `SELECT text FROM measured ORDER BY text`)
+		all, err = store.Column[string](tx, `SELECT text FROM measured ORDER BY text`)
 		return err
 	})
 	if err != nil {

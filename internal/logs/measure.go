@@ -149,7 +149,8 @@ func noteMinute(tx store.Tx, g *group, f *metricFilter, now int64, matched bool)
 func (l *Logs) endMinutes(tx store.Tx, now int64) error {
 	type note struct{ minute, group, filter, matched int64 }
 	notes, err := store.List(tx, func(row store.Scanner) (n note, err error) {
-		return n, row.Scan(&n.minute, &n.group, &n.filter, &n.matched)
+		err = row.Scan(&n.minute, &n.group, &n.filter, &n.matched)
+		return n, err
 	}, `SELECT minute, group_id, filter_id, matched FROM logs_minute WHERE minute < $1 ORDER BY minute`, now-now%minute)
 	if err != nil || len(notes) == 0 {
 		return err

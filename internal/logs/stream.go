@@ -174,7 +174,8 @@ func (l *Logs) streams(ctx context.Context, g *group, prefix string) ([]stream, 
 	byName := map[string]stream{}
 	err := l.db.View(ctx, func(tx store.Tx) error {
 		created, err := store.List(tx, func(row store.Scanner) (s stream, err error) {
-			return s, row.Scan(&s.name, &s.id, &s.created)
+			err = row.Scan(&s.name, &s.id, &s.created)
+			return s, err
 		}, `SELECT name, id, created FROM logs_stream WHERE group_id = $1 AND name >= $2`, g.id, prefix)
 		for _, s := range created {
 			byName[s.name] = s
@@ -230,7 +231,8 @@ func (l *Logs) dataStreamIn(tx store.Tx, groupID int64, name string) (*stream, e
 }
 
 func scanDataStream(row store.Scanner) (s stream, err error) {
-	return s, row.Scan(&s.name, &s.id, &s.created, &s.first, &s.last, &s.ingested)
+	err = row.Scan(&s.name, &s.id, &s.created, &s.first, &s.last, &s.ingested)
+	return s, err
 }
 
 // existing is a stream that exists, with or without events.

@@ -102,7 +102,8 @@ func (l *Logs) tags(ctx context.Context, g *group) (map[string]string, error) {
 	tags := map[string]string{}
 	err := l.db.View(ctx, func(tx store.Tx) error {
 		pairs, err := store.List(tx, func(row store.Scanner) (pair [2]string, err error) {
-			return pair, row.Scan(&pair[0], &pair[1])
+			err = row.Scan(&pair[0], &pair[1])
+			return pair, err
 		}, `SELECT name, value FROM logs_tag WHERE group_id = $1`, g.id)
 		for _, pair := range pairs {
 			tags[pair[0]] = pair[1]

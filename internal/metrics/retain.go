@@ -223,11 +223,7 @@ func (m *Metrics) dropOld(ctx context.Context, hour, active int64) error {
 }
 
 func idleSeries(tx store.Tx, active, hour, after int64) ([]int64, error) {
-	return store.List(tx, func(row store.Scanner) (id int64, err error) {
-		err = row.Scan(&id)
-		return id, err
-	},
-		`SELECT id FROM metrics_series WHERE active < $1 AND last < $2 AND id > $3 ORDER BY id LIMIT $4`, active, hour, after, retainRows)
+	return store.Column[int64](tx, `SELECT id FROM metrics_series WHERE active < $1 AND last < $2 AND id > $3 ORDER BY id LIMIT $4`, active, hour, after, retainRows)
 }
 
 // dropSeries drops series, in the database and in memory, but not those that memory has newer points of.

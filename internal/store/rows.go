@@ -20,3 +20,11 @@ func List[T any](tx Tx, scan func(Scanner) (T, error), query string, args ...any
 	}
 	return found, rows.Err()
 }
+
+// Column is List for a query of one column.
+func Column[T any](tx Tx, query string, args ...any) ([]T, error) {
+	return List(tx, func(row Scanner) (value T, err error) {
+		err = row.Scan(&value)
+		return value, err
+	}, query, args...)
+}

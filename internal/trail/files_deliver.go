@@ -124,8 +124,7 @@ func (t *Trail) dueTrails(ctx context.Context, now time.Time) (due []int64, err 
 		}
 	}
 	err = t.watch.View(ctx, func(tx store.Tx) error {
-		ids, err := store.List(tx, func(row store.Scanner) (id int64, err error) { return id, row.Scan(&id) },
-			`SELECT DISTINCT trail FROM trail_file WHERE state = $1 OR state = $2 OR (state = $3 AND due <= $4)`, fileFull, fileAddressed, fileOpen, now.UnixMilli())
+		ids, err := store.Column[int64](tx, `SELECT DISTINCT trail FROM trail_file WHERE state = $1 OR state = $2 OR (state = $3 AND due <= $4)`, fileFull, fileAddressed, fileOpen, now.UnixMilli())
 		if err != nil {
 			return err
 		}

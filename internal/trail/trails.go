@@ -139,9 +139,7 @@ func (t *Trail) openTrails(ctx context.Context) error {
 	}
 	t.trails = map[string][]*aTrail{}
 	return t.main.View(ctx, func(tx store.Tx) error {
-		accounts, err := store.List(tx, func(row store.Scanner) (account string, err error) {
-			return account, row.Scan(&account)
-		}, `SELECT DISTINCT account FROM trail`)
+		accounts, err := store.Column[string](tx, `SELECT DISTINCT account FROM trail`)
 		if err != nil {
 			return err
 		}
@@ -169,7 +167,8 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 	}
 	for _, t := range trails {
 		t.logging, err = store.List(tx, func(row store.Scanner) (p period, err error) {
-			return p, row.Scan(&p.begin, &p.end)
+			err = row.Scan(&p.begin, &p.end)
+			return p, err
 		}, `SELECT begun, ended FROM trail_logging WHERE trail = $1 ORDER BY begun`, t.id)
 		if err != nil {
 			return nil, err
