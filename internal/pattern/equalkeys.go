@@ -27,8 +27,8 @@ func copyObject(dst, data []byte, i int) ([]byte, int) {
 			i = space(data, i+1)
 		}
 		m := member{begin: i}
-		end, _ := text(data, i+1)
-		lastOf[string(unescape(nil, data[i+1:end-1]))] = len(members)
+		end, escaped := text(data, i+1)
+		lastOf[string(stringText(data[i:end], escaped))] = len(members)
 		m.value = space(data, space(data, end)+1) // after the colon
 		members = append(members, m)
 		i = space(data, skip(data, m.value, 0))
@@ -36,8 +36,8 @@ func copyObject(dst, data []byte, i int) ([]byte, int) {
 	dst = append(dst, '{')
 	first := true
 	for n, m := range members {
-		end, _ := text(data, m.begin+1)
-		if lastOf[string(unescape(nil, data[m.begin+1:end-1]))] != n {
+		end, escaped := text(data, m.begin+1)
+		if lastOf[string(stringText(data[m.begin:end], escaped))] != n {
 			continue
 		}
 		if !first {

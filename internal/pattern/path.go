@@ -159,8 +159,8 @@ func children(data []byte, i int) (names []string, values []int) {
 			i = space(data, i+1)
 		}
 		if isObject {
-			end, _ := text(data, i+1)
-			names = append(names, string(unescape(nil, data[i+1:end-1])))
+			end, escaped := text(data, i+1)
+			names = append(names, string(stringText(data[i:end], escaped)))
 			i = space(data, space(data, end)+1) // after the colon
 		}
 		values = append(values, i)

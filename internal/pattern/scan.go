@@ -3,11 +3,13 @@ package pattern
 import (
 	"bytes"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math/bits"
-	"strconv"
 	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // maxDepth is how deep objects and arrays may be nested in an event.
@@ -72,15 +74,11 @@ func (s *scanner) object(i int, n *node, in int32, depth int) int {
 		if i >= len(data) || data[i] != '"' {
 			return bad(i)
 		}
-		begin := i + 1
-		end, escaped := text(data, begin)
+		end, escaped := text(data, i+1)
 		if end < 0 {
 			return end
 		}
-		key := data[begin : end-1]
-		if escaped {
-			key = unescape(nil, key)
-		}
+		key := stringText(data[i:end], escaped)
 		i = space(data, end)
 		if i >= len(data) || data[i] != ':' {
 			return bad(i)
@@ -144,10 +142,7 @@ func (s *scanner) value(i int, n *node, in int32, depth int) int {
 	}
 	raw := data[begin:end]
 	if k == kindString {
-		raw = raw[1 : len(raw)-1]
-		if escaped {
-			raw = unescape(nil, raw)
-		}
+		raw = stringText(raw, escaped)
 	}
 	s.view.add(n.field, k, raw, in)
 	return end
@@ -394,7 +389,7 @@ func oddCharacter(data []byte, i int, escaped *bool) int {
 		return i + 2
 	case 'u':
 		if i+6 <= len(data) {
-			if _, ok := hex4(data[i+2 : i+6]); ok {
+			if _, err := hex.Decode(make([]byte, 2), data[i+2:i+6]); err == nil {
 				return i + 6
 			}
 		}
@@ -402,7 +397,11 @@ func oddCharacter(data []byte, i int, escaped *bool) int {
 	return bad(i)
 }
 
-func hex4(data []byte) (rune, bool) {
-	n, err := strconv.ParseUint(string(data), 16, 32)
-	return rune(n), err == nil
+// stringText is what a string, given with its quotes, stands for.
+func stringText(raw []byte, escaped bool) []byte {
+	if !escaped {
+		return raw[1 : len(raw)-1]
+	}
+	text, _ := jsontext.AppendUnquote(nil, raw) // its error only says that half a surrogate pair became U+FFFD
+	return text
 }

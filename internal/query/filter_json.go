@@ -163,10 +163,7 @@ func (c *jsonCondition) meets(kind jsonKind, raw []byte, escaped bool) bool {
 	case jsonNumber:
 		return c.ofNumber(raw)
 	case jsonString:
-		if escaped {
-			raw = unescape(raw)
-		}
-		return c.ofText(raw)
+		return c.ofText(stringText(raw, escaped))
 	}
 	return false
 }

@@ -2,9 +2,10 @@ package query
 
 import (
 	"encoding/binary"
+	"encoding/hex"
 	"math/bits"
-	"unicode/utf16"
-	"unicode/utf8"
+
+	"github.com/go-json-experiment/json/jsontext"
 )
 
 // The walk through a JSON event. It reads the bytes once, from the first to the last, without making anything of them: a general
@@ -38,7 +39,7 @@ type walk struct {
 	found struct { // without a pattern: the value that the only selector leads to
 		ok      bool
 		kind    jsonKind
-		raw     []byte
+		raw     []byte // a string's with its quotes
 		escaped bool
 	}
 }
@@ -74,7 +75,7 @@ func (w *walk) value(i int, p *plan, depth int) int {
 	case '"':
 		end, escaped := skipString(w.data, i+1)
 		if end >= 0 {
-			w.visit(p, jsonString, w.data[start+1:end-1], escaped)
+			w.visit(p, jsonString, w.data[start:end], escaped)
 		}
 		return end
 	case 't':
@@ -128,11 +129,7 @@ func (w *walk) object(i int, p *plan, depth int) int {
 		if end < 0 {
 			return -1
 		}
-		name := data[i+1 : end-1]
-		if escaped {
-			name = unescape(name)
-		}
-		next := p.member(name)
+		next := p.member(stringText(data[i:end], escaped))
 		if next != nil { // the member may have been here before
 			w.applied.removeAll(&next.fixed)
 			w.met.removeAll(&next.fixed)
@@ -256,7 +253,10 @@ func skipString(data []byte, i int) (end int, escaped bool) {
 		case '"', '\\', '/', 'b', 'f', 'n', 'r', 't':
 			i += 2
 		case 'u':
-			if _, ok := hex4(data, i+2); !ok {
+			if len(data) < i+6 {
+				return -1, false
+			}
+			if _, err := hex.Decode(make([]byte, 2), data[i+2:i+6]); err != nil {
 				return -1, false
 			}
 			i += 6
@@ -284,65 +284,12 @@ func plain(data []byte, i int) int {
 	return i
 }
 
-// hex4 reads the four digits of an escape.
-func hex4(data []byte, i int) (rune, bool) {
-	if i+4 > len(data) {
-		return 0, false
+// stringText is what a string, given with its quotes, stands for.
+func stringText(raw []byte, escaped bool) []byte {
+	if !escaped {
+		return raw[1 : len(raw)-1]
 	}
-	r := rune(0)
-	for _, c := range data[i : i+4] {
-		switch {
-		case '0' <= c && c <= '9':
-			c -= '0'
-		case 'a' <= c && c <= 'f':
-			c -= 'a' - 10
-		case 'A' <= c && c <= 'F':
-			c -= 'A' - 10
-		default:
-			return 0, false
-		}
-		r = r<<4 | rune(c)
-	}
-	return r, true
-}
-
-// unescape is what a string, that skipString has passed over, stands for. Half a surrogate pair is U+FFFD.
-func unescape(raw []byte) []byte {
-	text := make([]byte, 0, len(raw))
-	for i := 0; i < len(raw); i++ {
-		if raw[i] != '\\' {
-			text = append(text, raw[i])
-			continue
-		}
-		i++
-		switch raw[i] {
-		case 'b':
-			text = append(text, '\b')
-		case 'f':
-			text = append(text, '\f')
-		case 'n':
-			text = append(text, '\n')
-		case 'r':
-			text = append(text, '\r')
-		case 't':
-			text = append(text, '\t')
-		case 'u':
-			r, _ := hex4(raw, i+1)
-			i += 4
-			if utf16.IsSurrogate(r) {
-				low := rune(0)
-				if i+2 < len(raw) && raw[i+1] == '\\' && raw[i+2] == 'u' {
-					low, _ = hex4(raw, i+3)
-				}
-				if r = utf16.DecodeRune(r, low); r != utf8.RuneError {
-					i += 6
-				}
-			}
-			text = utf8.AppendRune(text, r)
-		default: // quote, backslash, slash
-			text = append(text, raw[i])
-		}
-	}
+	text, _ := jsontext.AppendUnquote(nil, raw) // its error only says that half a surrogate pair became U+FFFD
 	return text
 }
 

@@ -67,10 +67,7 @@ func (s jsonSource) value(message []byte) (string, bool) {
 	}
 	switch w.found.kind {
 	case jsonString:
-		if w.found.escaped {
-			return string(unescape(w.found.raw)), true
-		}
-		return string(w.found.raw), true
+		return string(stringText(w.found.raw, w.found.escaped)), true
 	case jsonNumber:
 		return string(numberText(w.found.raw)), true
 	case jsonTrue:
