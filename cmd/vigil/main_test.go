@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -12,6 +13,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -84,20 +86,33 @@ func scripts(t *testing.T, p testscript.Params, more func(*testscript.Env)) test
 	return p
 }
 
-// haveClient is the condition [client:NAME]: the client is on this machine. Where nothing may be missing, it must be.
+// Clients of earlier versions do not know AWS_ENDPOINT_URL: what a test asks of them would go to AWS.
+const (
+	recentBoto3    = `import boto3, botocore; assert tuple(map(int, botocore.__version__.split(".")[:2])) >= (1, 43), botocore.__version__`
+	recentAWS      = `^aws-cli/(1\.(4[5-9]|[5-9]\d)|2\.(1[3-9]|[2-9]\d))\.`
+	recentVersions = "AWS CLI 1.45 and boto3 1.43, or later"
+)
+
+// haveClient is the condition [client:NAME]: the client is on this machine, and not too old. Where nothing may be missing, it must be.
 func haveClient(cond string) (bool, error) {
 	name, ok := strings.CutPrefix(cond, "client:")
 	if !ok {
 		return false, fmt.Errorf("unknown condition %q", cond)
 	}
 	var err error
-	if name == "boto3" {
-		err = exec.Command("python3", "-c", "import boto3").Run()
-	} else {
+	switch name {
+	case "boto3":
+		err = exec.Command("python3", "-c", recentBoto3).Run()
+	case "aws":
+		var version []byte
+		if version, err = exec.Command("aws", "--version").CombinedOutput(); err == nil && !regexp.MustCompile(recentAWS).Match(version) {
+			err = fmt.Errorf("%s is too old", bytes.TrimSpace(version))
+		}
+	default:
 		_, err = exec.LookPath(name)
 	}
 	if err != nil && os.Getenv("VIGIL_TEST_STRICT") == "1" {
-		return false, fmt.Errorf("%s is missing: %w", name, err)
+		return false, fmt.Errorf("%s is missing (%s): %w", name, recentVersions, err)
 	}
 	return err == nil, nil
 }

@@ -75,13 +75,12 @@ func bySDK(t *testing.T, config aws.Config, nobody aws.CredentialsProvider) driv
 
 // byPython calls with a client that testdata/walk/client.py speaks for.
 func byPython(t *testing.T, program, url string, profile server.Profile, nobody aws.Credentials) driver {
-	for _, module := range map[string][]string{"boto3": {"boto3"}, "cli": {"awscli", "botocore"}}[program] {
-		if have := exec.Command("python3", "-c", "import "+module).Run(); have != nil {
-			if os.Getenv("VIGIL_TEST_STRICT") == "1" {
-				t.Fatalf("python3 does not have %s", module)
-			}
-			t.Skipf("python3 does not have %s", module)
+	imports := map[string]string{"boto3": recentBoto3, "cli": recentBoto3 + "; import awscli"}[program]
+	if err := exec.Command("python3", "-c", imports).Run(); err != nil {
+		if os.Getenv("VIGIL_TEST_STRICT") == "1" {
+			t.Fatalf("python3 does not have a recent %s (%s)", program, recentVersions)
 		}
+		t.Skipf("python3 does not have a recent %s (%s)", program, recentVersions)
 	}
 	config := filepath.Join(t.TempDir(), "config") // the CLI would fetch what is behind the address of a proxy
 	if err := os.WriteFile(config, []byte("[default]\ncli_follow_urlparam = false\n"), 0o600); err != nil {

@@ -28,8 +28,8 @@ func TestBotocoreUnderstandsAndIsUnderstood(t *testing.T) {
 		{"logs", "json"},
 		{"sns", "query"},
 	}
-	if err := exec.Command("python3", "-c", "import botocore").Run(); err != nil {
-		const missing = "botocore, the core of the AWS SDK for Python, is needed"
+	if err := exec.Command("python3", "-c", `import botocore; assert tuple(map(int, botocore.__version__.split(".")[:2])) >= (1, 43)`).Run(); err != nil {
+		const missing = "botocore 1.43 or later, the core of the AWS SDK for Python, is needed"
 		if os.Getenv("VIGIL_TEST_STRICT") == "1" {
 			t.Fatal(missing)
 		}
