@@ -3,6 +3,7 @@ package trail
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"vigil"
@@ -57,9 +58,9 @@ func (c *chain) end() int64 {
 	return c.begun + digestEvery.Milliseconds()
 }
 
-// validates says whether a trail's files are in digests at a time.
-func (t *aTrail) validates(at int64) bool {
-	return t.validFrom > 0 && at >= t.validFrom && (t.validUntil == 0 || at < t.validUntil) && (t.deleted == 0 || at <= t.deleted) && t.logs(at)
+// validates says whether a trail's files of a region are in digests at a time.
+func (t *aTrail) validates(region string, at int64) bool {
+	return t.covers(region, at) && t.validFrom > 0 && at >= t.validFrom && (t.validUntil == 0 || at < t.validUntil) && (t.deleted == 0 || at <= t.deleted) && t.logs(at)
 }
 
 // validated says whether a trail's files are to be in digests.
@@ -75,15 +76,15 @@ func (t *aTrail) validate(on bool, at int64) {
 	}
 }
 
-// validSince is since when, up to a time, a trail has logged and been validated, in whole seconds.
-func (t *aTrail) validSince(at int64) int64 {
-	since := t.validFrom
-	for _, p := range t.logging {
+// validSince is since when, up to a time, a trail has logged and been validated in a region.
+func (t *aTrail) validSince(region string, at int64) int64 {
+	since := max(t.validFrom, t.coversSince(region, at))
+	for _, p := range slices.Backward(t.logging) {
 		if p.begin <= at {
-			since = max(t.validFrom, p.begin)
+			return max(since, p.begin)
 		}
 	}
-	return wholeSecond(since)
+	return since
 }
 
 func wholeSecond(ms int64) int64 { return ms - ms%1000 }
@@ -96,7 +97,7 @@ func hasChain(tx store.Tx, trail int64, region string) (there bool, err error) {
 
 // beginHomeChain begins the chain of a trail's home region, where there are digests even if there is never a file.
 func (t *Trail) beginHomeChain(ctx context.Context, one *aTrail, now time.Time) error {
-	if !one.validates(now.UnixMilli()) {
+	if !one.validates(one.home, now.UnixMilli()) {
 		return nil
 	}
 	var there bool
@@ -108,7 +109,7 @@ func (t *Trail) beginHomeChain(ctx context.Context, one *aTrail, now time.Time) 
 		return err
 	}
 	return t.watch.Update(ctx, func(tx store.Tx) error {
-		return insertChain(tx, one.id, one.home, one.validSince(now.UnixMilli()))
+		return insertChain(tx, one.id, one.home, wholeSecond(one.validSince(one.home, now.UnixMilli())))
 	})
 }
 
@@ -118,12 +119,12 @@ func (t *Trail) beginChain(tx store.Tx, one *aTrail, region string, due int64) (
 	if !errors.Is(err, store.ErrNoRows) {
 		return begun, err
 	}
-	at := due - t.slot().Milliseconds() // when the file's records begin
-	since := one.validSince(due)
-	switch {
-	case !one.validates(max(at, since)):
+	since := one.validSince(region, due)
+	at := max(since, due-t.slot().Milliseconds()) // when the file's records begin
+	if !one.validates(region, at) {
 		return 0, nil
-	case region == one.home || since > at:
+	}
+	if region == one.home {
 		at = since
 	}
 	at = wholeSecond(at)
@@ -165,7 +166,7 @@ func (t *Trail) deliverDigest(ctx context.Context, one *aTrail, c *chain) error 
 			return err
 		}
 		// The last slot's files may be due only after this digest.
-		if one.validates(ended) || one.validates(ended-t.slot().Milliseconds()) {
+		if one.validates(c.region, ended) || one.validates(c.region, ended-t.slot().Milliseconds()) {
 			return next.update(tx)
 		}
 		if _, err := tx.Exec(`DELETE FROM trail_chain WHERE trail = $1 AND region = $2`, c.trail, c.region); err != nil {

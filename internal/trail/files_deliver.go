@@ -144,7 +144,7 @@ func (t *Trail) dueTrails(ctx context.Context, now time.Time) (due []int64, err 
 	defer t.trailsMu.RUnlock()
 	for _, trails := range t.trails {
 		for _, one := range trails {
-			if one.validates(now.UnixMilli()) && !chains[place{one.id, one.home}] {
+			if one.validates(one.home, now.UnixMilli()) && !chains[place{one.id, one.home}] {
 				add(one.id)
 			}
 		}

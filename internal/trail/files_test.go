@@ -345,17 +345,19 @@ func TestFilesHaveEachRecordOnce(t *testing.T) {
 	}
 }
 
-// verify checks a trail's digests with the keys that ListPublicKeys has.
-func (h *house) verify(who caller, name string) *vigil.DigestReport {
+// verify checks a trail's digests with the keys that ListPublicKeys has in the caller's region and in others.
+func (h *house) verify(who caller, name string, others ...string) *vigil.DigestReport {
 	h.Helper()
-	listed := do[cloudtrail.ListPublicKeysOutput](h, who, "ListPublicKeys", &cloudtrail.ListPublicKeysInput{StartTime: new(time.Unix(0, 0)), EndTime: new(h.clock.Now())})
 	keys := map[string]*rsa.PublicKey{}
-	for _, k := range listed.PublicKeyList {
-		key, err := vigil.DigestPublicKey(k.Value)
-		if err != nil {
-			h.Fatal(err)
+	for _, region := range append(others, who.region) {
+		listed := do[cloudtrail.ListPublicKeysOutput](h, who.in(region), "ListPublicKeys", &cloudtrail.ListPublicKeysInput{StartTime: new(time.Unix(0, 0)), EndTime: new(h.clock.Now())})
+		for _, k := range listed.PublicKeyList {
+			key, err := vigil.DigestPublicKey(k.Value)
+			if err != nil {
+				h.Fatal(err)
+			}
+			keys[*k.Fingerprint] = key
 		}
-		keys[*k.Fingerprint] = key
 	}
 	got := do[cloudtrail.GetTrailOutput](h, who, "GetTrail", &cloudtrail.GetTrailInput{Name: &name}).Trail
 	scope := vigil.DigestScope{Bucket: *got.S3BucketName, Keys: keys, Trail: name}

@@ -30,9 +30,10 @@ type aTrail struct {
 	prefix     string
 	groupARN   string // as it was given: that of all the group's streams. Empty is no group.
 	roleARN    string
-	kmsKey     string // the ARN of the key that its log files are encrypted with, or empty
-	global     bool   // includes events of global services
-	everywhere bool   // is of all regions
+	kmsKey     string  // the ARN of the key that its log files are encrypted with, or empty
+	global     bool    // includes events of global services
+	everywhere bool    // is of all regions
+	reaches    []reach // in order; what these two were, by time
 	topicARN   string
 	validFrom  int64 // since when its files are validated; 0 is never
 	validUntil int64 // when that was switched off; 0 is not
@@ -112,6 +113,7 @@ var trailMigrations = []string{
 	ALTER TABLE trail ADD COLUMN valid_until BIGINT NOT NULL DEFAULT 0; -- when that was switched off; 0 is not
 	` + digestKeyMigration,
 	`ALTER TABLE trail ADD COLUMN kms_key TEXT NOT NULL DEFAULT ''`,
+	reachMigration,
 }
 
 // watchMigrations are the watch database's: what became of deliveries, by the region of the events. Status is so per region.
@@ -174,6 +176,9 @@ func loadTrails(tx store.Tx, account string) ([]*aTrail, error) {
 			return nil, err
 		}
 		if t.choices, err = loadChoices(tx, t.id); err != nil {
+			return nil, err
+		}
+		if t.reaches, err = loadReaches(tx, t.id); err != nil {
 			return nil, err
 		}
 		if t.insights, err = loadInsightSelectors(tx, t.id); err != nil {

@@ -62,6 +62,9 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 		if err := made.save(tx); err != nil {
 			return err
 		}
+		if err := made.saveReach(tx, 0); err != nil {
+			return err
+		}
 		for _, tag := range in.TagsList {
 			if err := made.putTag(tx, tag); err != nil {
 				return err
@@ -82,8 +85,8 @@ func (t *Trail) CreateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Cr
 }
 
 // UpdateTrail changes those settings of a trail that it is given, in the trail's home region. An empty text takes the prefix,
-// the topic, the KMS key, or the log group and its role, away. What is still to be delivered of the time before is delivered as the settings are then: files that
-// the old bucket refused go to the new one.
+// the topic, the KMS key, or the log group and its role, away. Which regions and services it is of holds for events from the call on. What is still to be delivered of
+// the time before is otherwise delivered as the settings are then: files that the old bucket refused go to the new one.
 func (t *Trail) UpdateTrail(ctx context.Context, c *call.Call, in *cloudtrail.UpdateTrailInput) (*cloudtrail.UpdateTrailOutput, error) {
 	found, err := t.homed(c, "UpdateTrail", aws.ToString(in.Name))
 	if err != nil {
@@ -129,6 +132,9 @@ func (t *Trail) UpdateTrail(ctx context.Context, c *call.Call, in *cloudtrail.Up
 			//lint:ignore SA1019 CloudTrail still answers with it
 			SnsTopicName: d.SnsTopicName,
 		}
+		if err := changed.saveReach(tx, c.Time.UnixMilli()); err != nil {
+			return err
+		}
 		return changed.save(tx)
 	})
 	return out, nil
@@ -157,6 +163,7 @@ func (t *Trail) DeleteTrail(_ context.Context, c *call.Call, in *cloudtrail.Dele
 func sweep(tx store.Tx, before time.Time) error {
 	for _, statement := range []string{
 		`DELETE FROM trail_logging WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
+		`DELETE FROM trail_reach WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail_choice WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail_insight_selector WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,
 		`DELETE FROM trail_tag WHERE trail IN (SELECT id FROM trail WHERE deleted > 0 AND deleted < $1)`,

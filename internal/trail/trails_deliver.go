@@ -157,9 +157,9 @@ func (t *Trail) delivering() map[string][]*aTrail {
 // takes says whether an event of the trail's account is one of the trail's.
 func (t *aTrail) takes(at int64, f *facts) bool {
 	if string(f.Category) == vigil.CategoryInsight {
-		return (t.everywhere || string(f.Region) == t.home) && t.logs(at) && t.wants(string(f.InsightType))
+		return t.covers(string(f.Region), at) && t.logs(at) && t.wants(string(f.InsightType))
 	}
-	return (t.everywhere || string(f.Region) == t.home) && (t.global || !isGlobal(f.EventSource)) && t.logs(at) && t.chosen(at).set.Takes(&f.Outline)
+	return t.covers(string(f.Region), at) && (!isGlobal(f.EventSource) || t.reached(at).global) && t.logs(at) && t.chosen(at).set.Takes(&f.Outline)
 }
 
 // isGlobal says whether a service has its events in one region for all of them. Those of STS are in the region that was called.
