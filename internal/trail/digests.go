@@ -149,7 +149,7 @@ func (t *Trail) deliverDigest(ctx context.Context, one *aTrail, c *chain) error 
 	}
 	o := Object{Body: d.File(), ContentType: "application/json", ContentEncoding: "gzip",
 		Metadata: map[string]string{vigil.MetaSignature: c.signed, vigil.MetaSignatureAlgorithm: vigil.DigestSignatureAlgorithm}}
-	if err := t.put(ctx, one, c.region, statusDigests, d.S3Bucket, d.S3Object, o); err != nil {
+	if err := t.put(ctx, one, statusDigests, d.S3Bucket, d.S3Object, o); err != nil {
 		if isRefusal(err) && !c.refused {
 			c.refused = true
 			return errors.Join(err, t.watch.Update(ctx, func(tx store.Tx) error { return c.update(tx) }))

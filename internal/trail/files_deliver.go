@@ -266,7 +266,7 @@ func (t *Trail) deliverFile(ctx context.Context, one *aTrail, f *fileRow) error 
 	if count > 0 {
 		o := Object{Body: body, ContentType: "application/json", ContentEncoding: "gzip"}
 		one.seal(&o)
-		if err := t.put(ctx, one, f.region, statusFiles, f.bucket, f.object, o); err != nil {
+		if err := t.put(ctx, one, statusFiles, f.bucket, f.object, o); err != nil {
 			if isRefusal(err) && !f.refused {
 				f.refused = true
 				return errors.Join(err, t.watch.Update(ctx, func(tx store.Tx) error { return f.update(tx) }))
@@ -329,8 +329,8 @@ func (t *Trail) addressFile(ctx context.Context, one *aTrail, f *fileRow) error 
 	})
 }
 
-// put puts something into a trail's bucket. Why it could not is in the trail's status.
-func (t *Trail) put(ctx context.Context, one *aTrail, region string, kind statusKind, bucket, key string, o Object) error {
+// put puts something into a trail's bucket. Why it could not is in the trail's status, in each region whose own files or digests wait for it.
+func (t *Trail) put(ctx context.Context, one *aTrail, kind statusKind, bucket, key string, o Object) error {
 	ctx, cancel := context.WithTimeout(ctx, putTimeout)
 	defer cancel()
 	err := t.buckets.Put(ctx, one.account, bucket, key, o)
@@ -338,9 +338,22 @@ func (t *Trail) put(ctx context.Context, one *aTrail, region string, kind status
 		return nil
 	}
 	noted := t.watch.Update(context.WithoutCancel(ctx), func(tx store.Tx) error {
-		return t.noteFile(tx, delivery{failure: deliveryError(err)}, one.id, region, kind)
+		regions, failed := waiting(tx, one.id, kind, t.clock.Now().UnixMilli())
+		for _, region := range regions {
+			failed = errors.Join(failed, t.noteFile(tx, delivery{failure: deliveryError(err)}, one.id, region, kind))
+		}
+		return failed
 	})
 	return errors.Join(err, noted)
+}
+
+// waiting are the regions of which a trail has files, or digests, that are due.
+func waiting(tx store.Tx, trail int64, kind statusKind, now int64) ([]string, error) {
+	if kind == statusDigests {
+		return store.Column[string](tx, `SELECT region FROM trail_chain WHERE trail = $1 AND (ends > 0 OR begun <= $2)`, trail, now-digestEvery.Milliseconds())
+	}
+	return store.Column[string](tx, `SELECT DISTINCT region FROM trail_file WHERE trail = $1 AND (state = $2 OR state = $3 OR (state = $4 AND due <= $5))`,
+		trail, fileFull, fileAddressed, fileOpen, now)
 }
 
 // isRefusal says that an error is the store's, which has surely done nothing.

@@ -7,6 +7,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudtrail"
 
 	"vigil"
+	"vigil/internal/call"
 )
 
 // TestTheFirstFileOfARegionIsDigested has another region's first events happen in the slot in which its trail begins to log, or to be of all regions.
@@ -78,4 +79,32 @@ func TestWhatHappenedBeforeATrailIsOfItsRegionOnlyIsDelivered(t *testing.T) {
 func (h *house) widen() {
 	h.Helper()
 	do[cloudtrail.UpdateTrailOutput](h, alice, "UpdateTrail", &cloudtrail.UpdateTrailInput{Name: new("wide"), IsMultiRegionTrail: new(true), IncludeGlobalServiceEvents: new(true)})
+}
+
+// TestAllRegionsSayThatTheBucketIsAway has files of two regions wait for one bucket.
+func TestAllRegionsSayThatTheBucketIsAway(t *testing.T) {
+	h := open(t)
+	h.start(alice, cloudtrail.CreateTrailInput{Name: new("wide"), EnableLogFileValidation: new(true), IsMultiRegionTrail: new(true)})
+	h.happen(alice, "Near")
+	h.happen(alice.in("eu-west-1"), "Far")
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/eu-west-1/", "Far")
+	h.buckets.failing(func(string) (error, error) { return &call.Error{Code: "AccessDenied", Status: 403}, nil })
+	h.happen(alice, "Near")
+	h.happen(alice.in("eu-west-1"), "Far")
+	h.followed()
+	h.clock.Advance(10 * time.Minute)
+	for _, region := range []string{"us-east-1", "eu-west-1"} {
+		h.until("the error in "+region, func() bool {
+			failure := h.status(alice.in(region), alice.trail("wide")).LatestDeliveryError
+			return failure != nil && *failure == "AccessDenied"
+		})
+	}
+	if s := h.status(alice.in("us-west-2"), alice.trail("wide")); s.LatestDeliveryError != nil {
+		t.Errorf("status of a region without files: %+v", s)
+	}
+	h.buckets.failing(nil)
+	h.hasFiles(alice, *alice.bucket(), "/CloudTrail/eu-west-1/", "Far", "Far")
+	for _, region := range []string{"us-east-1", "eu-west-1"} {
+		h.until("no error in "+region, func() bool { return h.status(alice.in(region), alice.trail("wide")).LatestDeliveryError == nil })
+	}
 }
