@@ -59,6 +59,26 @@ func digestKeys(tx store.Tx, account, region string) ([]*digestKey, error) {
 	}, `SELECT fingerprint, public, secret, valid_from, valid_until FROM trail_digest_key WHERE account = $1 AND region = $2 ORDER BY valid_until DESC`, account, region)
 }
 
+// keyFor chooses a key, of some that begin with the newest, for a digest: one that is valid when the digest ends, as it is looked for by that time. If
+// they all begin later than the digest, as that of another trail was earlier, it is the oldest of them, which then has to begin with it.
+func keyFor(keys []*digestKey, begun, end int64) (chosen *digestKey) {
+	for _, k := range keys {
+		if end < k.until {
+			if chosen = k; begun >= k.from {
+				break
+			}
+		}
+	}
+	return chosen
+}
+
+// beginBy has a key's time begin at a time at the latest.
+func (k *digestKey) beginBy(tx store.Tx, begun int64) error {
+	k.from = min(k.from, begun)
+	_, err := tx.Exec(`UPDATE trail_digest_key SET valid_from = $1 WHERE fingerprint = $2 AND valid_from > $1`, k.from, k.fingerprint)
+	return err
+}
+
 // digestKey is the key for a digest of a time, which is made when there is none.
 func (t *Trail) digestKey(ctx context.Context, account, region string, begun, end int64) (*digestKey, error) {
 	var keys []*digestKey
@@ -68,24 +88,16 @@ func (t *Trail) digestKey(ctx context.Context, account, region string, begun, en
 	}); err != nil {
 		return nil, err
 	}
-	for _, k := range keys {
-		if end < k.until && begun >= k.from {
-			return t.openDigestKey(k)
-		}
+	k := keyFor(keys, begun, end)
+	if k == nil {
+		return t.makeDigestKey(ctx, account, region, begun, end)
 	}
-	if n := len(keys); n > 0 && end < keys[n-1].until { // the oldest one's time is made to begin earlier, for what another trail is late with
-		k := keys[n-1]
-		k.from = begun
-		err := t.main.Update(ctx, func(tx store.Tx) error {
-			_, err := tx.Exec(`UPDATE trail_digest_key SET valid_from = $1 WHERE fingerprint = $2 AND valid_from > $1`, k.from, k.fingerprint)
-			return err
-		})
-		if err != nil {
+	if begun < k.from {
+		if err := t.main.Update(ctx, func(tx store.Tx) error { return k.beginBy(tx, begun) }); err != nil {
 			return nil, err
 		}
-		return t.openDigestKey(k)
 	}
-	return t.makeDigestKey(ctx, account, region, begun)
+	return t.openDigestKey(k)
 }
 
 func (t *Trail) openDigestKey(k *digestKey) (*digestKey, error) {
@@ -101,8 +113,8 @@ func (t *Trail) openDigestKey(k *digestKey) (*digestKey, error) {
 	return k, nil
 }
 
-// makeDigestKey makes a key that is valid from a time on. Two trails may come for one at the same time; the second is given the first one's.
-func (t *Trail) makeDigestKey(ctx context.Context, account, region string, from int64) (*digestKey, error) {
+// makeDigestKey makes a key that is valid from a digest's beginning on. Two trails may come for one at the same time; the second is given the first one's.
+func (t *Trail) makeDigestKey(ctx context.Context, account, region string, begun, end int64) (*digestKey, error) {
 	t.keysMu.Lock()
 	defer t.keysMu.Unlock()
 	private, err := rsa.GenerateKey(rand.Reader, digestKeyBits)
@@ -110,7 +122,7 @@ func (t *Trail) makeDigestKey(ctx context.Context, account, region string, from 
 		return nil, err
 	}
 	k := &digestKey{fingerprint: vigil.DigestFingerprint(&private.PublicKey), public: x509.MarshalPKCS1PublicKey(&private.PublicKey),
-		from: from, until: from + digestKeyLife.Milliseconds(), private: private}
+		from: begun, until: begun + digestKeyLife.Milliseconds(), private: private}
 	der, err := x509.MarshalPKCS8PrivateKey(private)
 	if err != nil {
 		return nil, err
@@ -123,11 +135,12 @@ func (t *Trail) makeDigestKey(ctx context.Context, account, region string, from 
 		if err != nil {
 			return err
 		}
-		for _, other := range keys {
-			if from >= other.from && from < other.until {
-				k, err = t.openDigestKey(other)
+		if other := keyFor(keys, begun, end); other != nil {
+			if err := other.beginBy(tx, begun); err != nil {
 				return err
 			}
+			k, err = t.openDigestKey(other)
+			return err
 		}
 		_, err = tx.Exec(`INSERT INTO trail_digest_key (fingerprint, account, region, public, secret, valid_from, valid_until) VALUES ($1, $2, $3, $4, $5, $6, $7)`,
 			k.fingerprint, account, region, k.public, k.secret, k.from, k.until)

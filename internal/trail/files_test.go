@@ -348,9 +348,15 @@ func TestFilesHaveEachRecordOnce(t *testing.T) {
 // verify checks a trail's digests with the keys that ListPublicKeys has in the caller's region and in others.
 func (h *house) verify(who caller, name string, others ...string) *vigil.DigestReport {
 	h.Helper()
+	return h.verifySince(time.Unix(0, 0), who, name, others...)
+}
+
+// verifySince checks those digests that end after a time, with the keys that are valid since.
+func (h *house) verifySince(since time.Time, who caller, name string, others ...string) *vigil.DigestReport {
+	h.Helper()
 	keys := map[string]*rsa.PublicKey{}
 	for _, region := range append(others, who.region) {
-		listed := do[cloudtrail.ListPublicKeysOutput](h, who.in(region), "ListPublicKeys", &cloudtrail.ListPublicKeysInput{StartTime: new(time.Unix(0, 0)), EndTime: new(h.clock.Now())})
+		listed := do[cloudtrail.ListPublicKeysOutput](h, who.in(region), "ListPublicKeys", &cloudtrail.ListPublicKeysInput{StartTime: &since, EndTime: new(h.clock.Now())})
 		for _, k := range listed.PublicKeyList {
 			key, err := vigil.DigestPublicKey(k.Value)
 			if err != nil {
@@ -360,7 +366,7 @@ func (h *house) verify(who caller, name string, others ...string) *vigil.DigestR
 		}
 	}
 	got := do[cloudtrail.GetTrailOutput](h, who, "GetTrail", &cloudtrail.GetTrailInput{Name: &name}).Trail
-	scope := vigil.DigestScope{Bucket: *got.S3BucketName, Keys: keys, Trail: name}
+	scope := vigil.DigestScope{Bucket: *got.S3BucketName, Keys: keys, Trail: name, From: since}
 	if got.S3KeyPrefix != nil {
 		scope.Prefix = *got.S3KeyPrefix
 	}
