@@ -236,6 +236,9 @@ func openS3(target string, f verifyFlags) (trailFiles, error) {
 		return t, nil
 	}
 	client, err := server.S3Client(f.s3Endpoint, f.s3Region, f.s3Credentials)
+	if err != nil && f.s3Endpoint == "" {
+		err = fmt.Errorf("no server runs on %s (--data), and of buckets elsewhere: %w", f.data, err)
+	}
 	t.Buckets = s3Buckets{client}
 	return t, err
 }

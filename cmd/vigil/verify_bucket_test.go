@@ -185,7 +185,10 @@ func TestVerifyTrail(t *testing.T) {
 			t.Errorf("with other keys: %s: exit %d\n%s", place, code, text)
 		}
 	}
+	t.Setenv("AWS_ACCESS_KEY_ID", "")
+	nowhere := t.TempDir()
 	for line, want := range map[string]string{
+		"s3://audit --data " + nowhere:                                                     "no server runs on " + nowhere,
 		"s3://nothing --public-keys " + keys + " --data " + config.Data:                    "NoSuchBucket",
 		"s3://audit/other --public-keys " + keys + " --data " + config.Data:                "has no digest files of a trail",
 		"s3://audit/logs --public-keys " + files[0].key + " --data " + config.Data:         "no such file",
