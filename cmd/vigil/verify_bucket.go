@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"iter"
 	"os"
-	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -22,6 +21,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 
 	"vigil"
+	"vigil/internal/objects"
 	"vigil/internal/server"
 	"vigil/internal/store"
 )
@@ -75,15 +75,25 @@ func verifyTrail(ctx context.Context, c *cli, t trailFiles, f verifyFlags) error
 	return nil
 }
 
+// folderOf is the folder with the files of a trail.
+func folderOf(prefix string) string {
+	if prefix != "" {
+		prefix += "/"
+	}
+	return prefix + "AWSLogs/"
+}
+
 // folderBucket is a bucket as plain files: copied from one, or one of Vigil's own, in which an object's metadata is beside it. A copy has no metadata, and so
 // not the signatures of digests; but a digest has that of the one before it. Whoever may have written it there, it is verified like any other.
 type folderBucket struct {
 	dir, bucket string
+	own         bool              // it is one of Vigil's own, and paths are as docs/formats/buckets.md has them
 	signatures  map[string]string // of digests, by key, as the digest after it has it
 }
 
 // openFolder looks for the files of trails in a folder, or returns fs.ErrNotExist.
 func openFolder(dir string) (t trailFiles, err error) {
+	here := folderBucket{dir: dir}
 	err = filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
 		if err != nil || !d.IsDir() || d.Name() != "AWSLogs" {
 			return err
@@ -96,7 +106,10 @@ func openFolder(dir string) (t trailFiles, err error) {
 			prefix = ""
 		}
 		t.prefixes = append(t.prefixes, prefix)
-		return fs.SkipDir
+		if !here.own {
+			here.own, err = hasEntries(at)
+		}
+		return cmp.Or(err, fs.SkipDir)
 	})
 	if err == nil && len(t.prefixes) == 0 {
 		err = fmt.Errorf("there is no folder AWSLogs in %s: %w", dir, fs.ErrNotExist)
@@ -104,11 +117,48 @@ func openFolder(dir string) (t trailFiles, err error) {
 	if err != nil {
 		return t, err
 	}
-	here := folderBucket{dir: dir}
+	for i, prefix := range t.prefixes {
+		if key, ok := objects.KeyAt(prefix); here.own && ok {
+			t.prefixes[i] = key
+		}
+	}
 	t.named, t.Buckets = dir, &here
 	err = here.readDigests(t.prefixes)
 	t.bucket = here.bucket
 	return t, err
+}
+
+// entryName ends the name of the file that says all about an object, in a bucket of Vigil's own.
+const entryName = "%meta"
+
+// hasEntries says whether a folder has objects as Vigil's own buckets have them.
+func hasEntries(dir string) (found bool, err error) {
+	err = filepath.WalkDir(dir, func(at string, d fs.DirEntry, err error) error {
+		if found = err == nil && strings.HasSuffix(at, entryName); found {
+			return fs.SkipAll
+		}
+		return err
+	})
+	return found, err
+}
+
+// keyAt is the key of the object that a file below the folder stands for.
+func (f *folderBucket) keyAt(file string) (key string, ok bool) {
+	if !f.own {
+		return filepath.ToSlash(file), true
+	}
+	if file, ok = strings.CutSuffix(file, entryName); !ok { // contents, which stand for nothing without an entry
+		return "", false
+	}
+	return objects.KeyAt(file)
+}
+
+// pathOf is where the object of a key lies, or what is below the folder of a key.
+func (f *folderBucket) pathOf(key string) string {
+	if f.own {
+		return filepath.Join(f.dir, objects.PathOf(key))
+	}
+	return filepath.Join(f.dir, filepath.FromSlash(key))
 }
 
 // readDigests looks into the digests for what the folder does not tell: signatures, and which bucket it is of, which is the one that the first says. That others
@@ -116,7 +166,7 @@ func openFolder(dir string) (t trailFiles, err error) {
 func (f *folderBucket) readDigests(prefixes []string) error {
 	bucket, signatures := "", map[string]string{}
 	for _, prefix := range prefixes {
-		for key, err := range f.List(context.Background(), "", path.Join(prefix, "AWSLogs")+"/") {
+		for key, err := range f.List(context.Background(), "", folderOf(prefix)) {
 			if err != nil {
 				return err
 			}
@@ -145,27 +195,20 @@ func (f *folderBucket) readDigests(prefixes []string) error {
 // List implements vigil.Buckets.
 func (f *folderBucket) List(_ context.Context, bucket, prefix string) iter.Seq2[string, error] {
 	var keys []string
-	err := filepath.WalkDir(filepath.Join(f.dir, filepath.FromSlash(path.Dir(prefix))), func(at string, d fs.DirEntry, err error) error {
+	err := filepath.WalkDir(f.pathOf(strings.TrimSuffix(prefix, "/")), func(at string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {
 			return nil
 		}
 		if err != nil || d.IsDir() {
 			return err
 		}
-		key, err := filepath.Rel(f.dir, at)
-		key = filepath.ToSlash(key)
-		if whole, isMeta := strings.CutSuffix(key, "%meta"); isMeta {
-			key = whole // which stands for the object, whatever its contents are called
-		} else if strings.Contains(key, "%") {
-			return err
-		}
-		if strings.HasPrefix(key, prefix) && f.bucket == bucket {
+		file, err := filepath.Rel(f.dir, at)
+		if key, ok := f.keyAt(file); ok && strings.HasPrefix(key, prefix) && f.bucket == bucket {
 			keys = append(keys, key)
 		}
 		return err
 	})
 	slices.Sort(keys)
-	keys = slices.Compact(keys)
 	return func(yield func(string, error) bool) {
 		if err != nil {
 			yield("", err)
@@ -181,20 +224,22 @@ func (f *folderBucket) List(_ context.Context, bucket, prefix string) iter.Seq2[
 
 // Get implements vigil.Buckets.
 func (f *folderBucket) Get(_ context.Context, bucket, key string) (*vigil.BucketObject, error) {
-	at := filepath.FromSlash(key)
-	if bucket != f.bucket || !filepath.IsLocal(at) {
+	if bucket != f.bucket || !f.own && !filepath.IsLocal(filepath.FromSlash(key)) {
 		return nil, fs.ErrNotExist
 	}
-	at = filepath.Join(f.dir, at)
+	at := f.pathOf(key)
 	var entry struct {
 		User       map[string]string `json:"user"`
 		Data       string            `json:"data"`
 		Encryption json.RawMessage   `json:"encryption"`
 	}
-	switch meta, err := os.ReadFile(at + "%meta"); {
-	case err == nil:
+	if f.own {
+		meta, err := os.ReadFile(at + entryName)
+		if err != nil {
+			return nil, err
+		}
 		if err := json.Unmarshal(meta, &entry); err != nil || !filepath.IsLocal(entry.Data) {
-			return nil, fmt.Errorf("%s%%meta is not the entry of an object: %w", at, errors.Join(err, fs.ErrInvalid))
+			return nil, fmt.Errorf("%s%s is not the entry of an object: %w", at, entryName, errors.Join(err, fs.ErrInvalid))
 		}
 		if entry.Encryption != nil {
 			return nil, fmt.Errorf("%s is encrypted with a KMS key: verify s3://%s while the server runs, which reads it for who may decrypt", at, bucket)
@@ -203,8 +248,6 @@ func (f *folderBucket) Get(_ context.Context, bucket, key string) (*vigil.Bucket
 		if entry.User == nil {
 			entry.User = map[string]string{}
 		}
-	case !errors.Is(err, fs.ErrNotExist):
-		return nil, err
 	}
 	if signature := f.signatures[key]; entry.User == nil && signature != "" {
 		entry.User = map[string]string{vigil.MetaSignature: signature}
@@ -323,7 +366,7 @@ func servedKeys(ctx context.Context, t trailFiles, f verifyFlags) (map[string]*r
 	keys := map[string]*rsa.PublicKey{}
 	asked := map[[2]string]bool{}
 	for _, prefix := range t.prefixes {
-		for key, err := range t.List(ctx, t.bucket, path.Join(prefix, "AWSLogs")+"/") {
+		for key, err := range t.List(ctx, t.bucket, folderOf(prefix)) {
 			if err != nil {
 				return nil, err
 			}

@@ -6,6 +6,7 @@ import (
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,6 +18,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 
 	"vigil"
+	"vigil/internal/clock"
+	"vigil/internal/objects"
 	"vigil/internal/server"
 )
 
@@ -72,6 +75,33 @@ func verifyLine(t *testing.T, args ...string) (code int, text string) {
 	var out bytes.Buffer
 	code = run(t.Context(), &cli{stdout: &out, stderr: &out}, append([]string{"verify"}, args...))
 	return code, out.String()
+}
+
+// TestVerifyFoldersOfAnOddPrefix has files of a trail whose prefix is no plain name in the data directory, and in a copy of the bucket.
+func TestVerifyFoldersOfAnOddPrefix(t *testing.T) {
+	data, plain := t.TempDir(), t.TempDir()
+	store, err := objects.OpenFiles(data, clock.Wall{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	settled := func(_, _ *objects.Info) error { return nil }
+	files, keys := trailOf(t, "audit logs/100% é%41")
+	for _, f := range files {
+		if _, err := store.Put(t.Context(), "audit", objects.Info{Key: f.key, Metadata: objects.Metadata{User: f.meta}}, bytes.NewReader(f.data), settled); err != nil {
+			t.Fatal(err)
+		}
+		at := filepath.Join(plain, filepath.FromSlash(f.key))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(at), 0o700), os.WriteFile(at, f.data, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if code, text := verifyLine(t, filepath.Join(data, "audit"), "--public-keys", keys); code != 0 || !strings.Contains(text, "3 of 3 digest files and 3 of 3 log files are valid") {
+		t.Errorf("the data directory's folder: exit %d\n%s", code, text)
+	}
+	// The newest digest's signature is only in the metadata, which a copy does not have.
+	if code, text := verifyLine(t, plain, "--public-keys", keys); code != 1 || !strings.Contains(text, "2 of 3 digest files and 2 of 2 log files are valid") {
+		t.Errorf("a copy of the bucket: exit %d\n%s", code, text)
+	}
 }
 
 // TestVerifyTrail has a trail's files verified in each place that they can be in, whole and damaged.

@@ -145,24 +145,13 @@ func FuzzKey(f *testing.F) {
 		if !validKey(key) {
 			return
 		}
-		var parts []string
-		begun := ""
 		for _, name := range pathOf(key) {
 			if len(name) > 255 || name == "" || name[0] == '.' || strings.ContainsAny(name, "/\x00") {
 				t.Fatalf("%q has the name %q", key, name)
 			}
-			beginning, more := strings.CutSuffix(name, continued)
-			part, ok := partOf(beginning)
-			if !ok {
-				t.Fatalf("%q: the name %q is no part's", key, name)
-			}
-			begun += part
-			if !more {
-				parts, begun = append(parts, begun), ""
-			}
 		}
-		if got := strings.Join(parts, "/"); got != key {
-			t.Errorf("%q reads as %q", key, got)
+		if got, ok := KeyAt(PathOf(key)); !ok || got != key {
+			t.Errorf("%q reads as %q, %v", key, got, ok)
 		}
 	})
 }

@@ -1,6 +1,7 @@
 package objects
 
 import (
+	"path/filepath"
 	"strings"
 	"unicode/utf8"
 )
@@ -85,6 +86,27 @@ func partOf(name string) (part string, ok bool) {
 		i += 2
 	}
 	return b.String(), name != ""
+}
+
+// PathOf is where a key's object lies below the folder of its bucket, as docs/formats/buckets.md has it.
+func PathOf(key string) string { return filepath.Join(pathOf(key)...) }
+
+// KeyAt is PathOf's inverse, for objects and for folders. ok is false for a path that no key has.
+func KeyAt(path string) (key string, ok bool) {
+	var parts []string
+	beginning := ""
+	for name := range strings.SplitSeq(filepath.ToSlash(path), "/") {
+		name, more := strings.CutSuffix(name, continued)
+		part, ok := partOf(name)
+		if !ok {
+			return "", false
+		}
+		if beginning += part; !more {
+			parts, beginning = append(parts, beginning), ""
+		}
+	}
+	key = strings.Join(parts, "/")
+	return key, PathOf(key) == filepath.FromSlash(path)
 }
 
 // validKey says whether a key is one: 1 to MaxKey bytes of UTF-8.
