@@ -59,13 +59,18 @@ func checkBucketName(name string) error {
 // maxPrefix is how many characters a bucket's prefix has at most.
 const maxPrefix = 200
 
-// checkPrefix holds a prefix to what has one reading: validate-logs puts a slash behind whatever the prefix is, and finds nothing where a folder's name is empty.
+// checkPrefix holds a prefix to what has one reading: validate-logs puts a slash behind whatever the prefix is, and what reads URLs takes the folders . and .. away.
 func checkPrefix(prefix string) error {
 	if n := utf8.RuneCountInString(prefix); n > maxPrefix {
 		return call.Errorf("InvalidS3PrefixException", "The S3 key prefix has %d characters. It must have at most %d.", n, maxPrefix)
 	}
-	if strings.HasPrefix(prefix, "/") || strings.HasSuffix(prefix, "/") || strings.Contains(prefix, "//") || strings.ContainsFunc(prefix, unicode.IsControl) {
-		return call.Errorf("InvalidS3PrefixException", "The S3 key prefix %q is not valid. It must not begin or end with a slash, or have two in a row, or control characters.", prefix)
+	valid := !strings.ContainsFunc(prefix, unicode.IsControl)
+	for folder := range strings.SplitSeq(prefix, "/") {
+		valid = valid && folder != "." && folder != ".." && (folder != "" || prefix == "")
+	}
+	if !valid {
+		return call.Errorf("InvalidS3PrefixException", "The S3 key prefix %q is not valid. It must not begin or end with a slash, nor have two in a row, "+
+			"folders that are called . or .., or control characters.", prefix)
 	}
 	return nil
 }

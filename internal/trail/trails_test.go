@@ -456,6 +456,7 @@ func TestWhatATrailMayNotBe(t *testing.T) {
 		{"InvalidTrailNameException", func(in *cloudtrail.CreateTrailInput) { in.Name = new("192.168.5.4") }},
 		{"InvalidS3BucketNameException", func(in *cloudtrail.CreateTrailInput) { in.S3BucketName = new("Bucket") }},
 		{"InvalidS3PrefixException", func(in *cloudtrail.CreateTrailInput) { in.S3KeyPrefix = new(strings.Repeat("a", 201)) }},
+		{"InvalidS3PrefixException", func(in *cloudtrail.CreateTrailInput) { in.S3KeyPrefix = new("audit/../logs") }},
 		{"InvalidS3PrefixException", func(in *cloudtrail.CreateTrailInput) { in.S3KeyPrefix = new("logs/") }},
 		{"InvalidS3PrefixException", func(in *cloudtrail.CreateTrailInput) { in.S3KeyPrefix = new("/logs") }},
 		{"InvalidS3PrefixException", func(in *cloudtrail.CreateTrailInput) { in.S3KeyPrefix = new("audit//logs") }},
