@@ -473,6 +473,7 @@ func TestWhatATrailMayNotBe(t *testing.T) {
 		{"InvalidTagParameterException", func(in *cloudtrail.CreateTrailInput) {
 			in.TagsList = []types.Tag{{Key: new("a")}, {Key: new("a")}}
 		}},
+		{"InvalidTagParameterException", func(in *cloudtrail.CreateTrailInput) { in.TagsList = []types.Tag{{Key: new("aws:owner")}} }},
 		{"UnsupportedOperationException", func(in *cloudtrail.CreateTrailInput) { in.KmsKeyId = new("alias/a") }},
 		{"S3BucketDoesNotExistException", func(in *cloudtrail.CreateTrailInput) { in.S3BucketName = new("no-bucket") }},
 		{"InsufficientS3BucketPolicyException", func(in *cloudtrail.CreateTrailInput) { in.S3BucketName = bob.bucket() }},

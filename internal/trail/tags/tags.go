@@ -2,6 +2,7 @@
 package tags
 
 import (
+	"strings"
 	"unicode/utf8"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -19,8 +20,8 @@ const (
 	maxValue = 256
 )
 
-// Check holds the tags of a request to CloudTrail's limits: Most of them, keys of 1 to 128 characters, once each, values of at most 256. Its errors are
-// TagsLimitExceededException and InvalidTagParameterException.
+// Check holds the tags of a request to CloudTrail's limits: Most of them, keys of 1 to 128 characters, once each, values of at most 256. Keys that begin with aws:
+// are AWS's own. Its errors are TagsLimitExceededException and InvalidTagParameterException.
 func Check(tags []types.Tag) error {
 	if err := CheckCount(len(tags)); err != nil {
 		return err
@@ -30,6 +31,9 @@ func Check(tags []types.Tag) error {
 		key := aws.ToString(tag.Key)
 		if n := utf8.RuneCountInString(key); n < 1 || n > maxKey || utf8.RuneCountInString(aws.ToString(tag.Value)) > maxValue || seen[key] {
 			return call.Errorf("InvalidTagParameterException", "Tag keys must have 1 to %d characters and be there once, and tag values at most %d characters.", maxKey, maxValue)
+		}
+		if strings.HasPrefix(strings.ToLower(key), "aws:") {
+			return call.Errorf("InvalidTagParameterException", "Tag keys that begin with aws: are reserved.")
 		}
 		seen[key] = true
 	}
