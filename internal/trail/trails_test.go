@@ -507,6 +507,8 @@ func TestTrailsInPostgreSQL(t *testing.T) {
 		"TestAnInsightIsOnRecordOnce":    TestAnInsightIsOnRecordOnce,
 		"TestFilesHaveEachRecordOnce":    TestFilesHaveEachRecordOnce,
 		"TestDigestsOfDays":              TestDigestsOfDays,
+		"TestReach":                      TestWhatHappenedBeforeATrailIsOfItsRegionOnlyIsDelivered,
+		"TestAllRegionsSay":              TestAllRegionsSayThatTheBucketIsAway,
 	} {
 		t.Run(name, func(t *testing.T) {
 			server := storetest.Postgres(t)
