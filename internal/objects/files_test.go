@@ -269,6 +269,42 @@ func TestPartsBecomeAnObject(t *testing.T) {
 	}
 }
 
+// An upload may have more parts than a process may have files open.
+func TestMorePartsThanOpenFiles(t *testing.T) {
+	const open, count = 64, 150
+	var before syscall.Rlimit
+	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &before); err != nil {
+		t.Fatal(err)
+	}
+	f, ctx := openFiles(t, t.TempDir()), t.Context()
+	id, err := f.CreateUpload(ctx, "bucket", Info{Key: "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := ""
+	for n := range count {
+		text := fmt.Sprintf("%d;", n)
+		want += text
+		if _, err := f.PutPart(ctx, "bucket", id, n+1, strings.NewReader(text), func(*Part) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	parts, err := f.Parts(ctx, "bucket", id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &syscall.Rlimit{Cur: open, Max: before.Max}); err != nil {
+		t.Fatal(err)
+	}
+	_, err = f.Complete(ctx, "bucket", id, Info{Key: "key"}, parts, io.Discard, settled)
+	if restored := syscall.Setrlimit(syscall.RLIMIT_NOFILE, &before); restored != nil {
+		t.Fatal(restored)
+	}
+	if err != nil || contents(t, f, "key") != want {
+		t.Errorf("%q, %v", contents(t, f, "key"), err)
+	}
+}
+
 // TestAFullDisk has the system refuse to write on, midway through an object: the one that was there stays, nothing is left over, and once there is room it is put.
 func TestAFullDisk(t *testing.T) {
 	const room = 1 << 20

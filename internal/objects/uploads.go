@@ -168,33 +168,29 @@ func (f *Files) Complete(ctx context.Context, bucket, id string, info Info, part
 
 // assemble makes one file of parts. It says which folder goes when that has become an object.
 func (f *Files) assemble(bucket, id string, info Info, parts []Part, through io.Writer) (dir string, tmp *received, _ Info, err error) {
-	dir, files, err := f.open(bucket, id, parts)
+	dir, files, err := f.chosen(bucket, id, parts)
 	if err != nil {
 		return "", nil, Info{}, err
 	}
-	defer func() {
-		for _, file := range files {
-			file.Close()
-		}
-	}()
-	sum, readers := md5.New(), make([]io.Reader, len(files))
-	for i, part := range parts {
+	contents := &oneByOne{paths: files}
+	defer contents.Close()
+	sum := md5.New()
+	for _, part := range parts {
 		raw, err := hex.DecodeString(part.ETag)
 		if err != nil {
 			return "", nil, Info{}, fmt.Errorf("buckets: part %d of upload %s: %w", part.Number, id, err)
 		}
 		sum.Write(raw)
-		readers[i] = files[i]
 	}
-	if tmp, err = f.receive(io.TeeReader(io.MultiReader(readers...), through)); err != nil {
+	if tmp, err = f.receive(io.TeeReader(contents, through)); err != nil {
 		return "", nil, Info{}, err
 	}
 	info.Size, info.ETag = tmp.size, hex.EncodeToString(sum.Sum(nil))+"-"+strconv.Itoa(len(parts))
 	return dir, tmp, info, nil
 }
 
-// open opens the contents of parts that are as Parts has told.
-func (f *Files) open(bucket, id string, parts []Part) (string, []*os.File, error) {
+// chosen are the files with the contents of parts that are as Parts has told.
+func (f *Files) chosen(bucket, id string, parts []Part) (dir string, files []string, err error) {
 	lock := f.lock(bucket)
 	lock.RLock()
 	defer lock.RUnlock()
@@ -202,24 +198,51 @@ func (f *Files) open(bucket, id string, parts []Part) (string, []*os.File, error
 	if err != nil {
 		return "", nil, err
 	}
-	var files []*os.File
 	for _, part := range parts {
-		i := slices.IndexFunc(stored, func(s storedPart) bool { return s.Number == part.Number && s.ETag == part.ETag })
-		if i < 0 {
-			err = ErrNotFound
-		} else {
-			var file *os.File
-			if file, err = os.Open(filepath.Join(dir, stored[i].Data)); err == nil {
-				files = append(files, file)
-				continue
-			}
+		i, ok := slices.BinarySearchFunc(stored, part.Number, func(s storedPart, n int) int { return cmp.Compare(s.Number, n) })
+		if !ok || stored[i].ETag != part.ETag {
+			return "", nil, ErrNotFound
 		}
-		for _, file := range files {
-			file.Close()
-		}
-		return "", nil, err
+		files = append(files, filepath.Join(dir, stored[i].Data))
 	}
 	return dir, files, nil
+}
+
+// oneByOne reads files one after the other, of which it has one open: an upload has up to 10,000 parts. A file that has gone, as its part was
+// replaced or the upload ended meanwhile, is ErrNotFound; other contents get another name.
+type oneByOne struct {
+	paths []string
+	file  *os.File
+}
+
+func (o *oneByOne) Read(p []byte) (int, error) {
+	for {
+		if o.file == nil {
+			if len(o.paths) == 0 {
+				return 0, io.EOF
+			}
+			file, err := os.Open(o.paths[0])
+			if errors.Is(err, fs.ErrNotExist) {
+				return 0, ErrNotFound
+			} else if err != nil {
+				return 0, fmt.Errorf("buckets: %w", err)
+			}
+			o.file, o.paths = file, o.paths[1:]
+		}
+		n, err := o.file.Read(p)
+		if n > 0 || err != io.EOF {
+			return n, err
+		}
+		o.Close()
+		o.file = nil
+	}
+}
+
+func (o *oneByOne) Close() error {
+	if o.file == nil {
+		return nil
+	}
+	return o.file.Close()
 }
 
 // Abort implements Store.
