@@ -121,6 +121,7 @@ func TestS3Refusals(t *testing.T) {
 		{"more bytes than said", put(sigv4.StreamingUnsigned, "3\r\nabc\r\n0\r\n\r\n", "X-Amz-Decoded-Content-Length", "2"), 400, "IncompleteBody"},
 		{"a trailer that is not right", put(sigv4.StreamingUnsigned, "3\r\nabc\r\n0\r\nx-amz-checksum-crc32:AAAAAA==\r\n\r\n", "X-Amz-Decoded-Content-Length", "3", "X-Amz-Trailer", "x-amz-checksum-crc32"), 400, "BadDigest"},
 		{"a trailer that did not come", put(sigv4.StreamingUnsigned, "3\r\nabc\r\n0\r\n\r\n", "X-Amz-Decoded-Content-Length", "3", "X-Amz-Trailer", "x-amz-checksum-crc32"), 400, "MalformedTrailerError"},
+		{"a trailer of an unknown kind", put(sigv4.StreamingUnsigned, "3\r\nabc\r\n0\r\nx-amz-checksum-crc16:AAA=\r\n\r\n", "X-Amz-Decoded-Content-Length", "3", "X-Amz-Trailer", "x-amz-checksum-crc16"), 400, "InvalidRequest"},
 		{"another account", h.s3(h.alien, "GET", "/bucket/key", "", ""), 403, "AccessDenied"},
 		{"another account's put", h.s3(h.alien, "PUT", "/bucket/key", "x", ""), 403, "AccessDenied"},
 		{"another account's bucket again", h.s3(h.alien, "PUT", "/bucket", "", ""), 409, "BucketAlreadyExists"},
@@ -134,6 +135,11 @@ func TestS3Refusals(t *testing.T) {
 		{"an ACL", h.s3(h.operator, "GET", "/bucket?acl", "", ""), 501, "NotImplemented"},
 		{"a public object", put("", "x", "X-Amz-Acl", "public-read"), 501, "NotImplemented"},
 		{"encryption", put("", "x", "X-Amz-Server-Side-Encryption", "aws:kms"), 501, "NotImplemented"},
+		{"another owner than is expected", h.s3(h.operator, "GET", "/bucket/key", "", "", "X-Amz-Expected-Bucket-Owner", "999999999999"), 403, "AccessDenied"},
+		{"a put for another owner", put("", "x", "X-Amz-Expected-Bucket-Owner", "999999999999"), 403, "AccessDenied"},
+		{"a copy from another owner", put("", "", "X-Amz-Copy-Source", "/bucket/key", "X-Amz-Metadata-Directive", "REPLACE", "X-Amz-Source-Expected-Bucket-Owner", "999999999999"), 403, "AccessDenied"},
+		{"metadata that is no text", put("", "x", "X-Amz-Meta-Name", "M\xfcller"), 400, "InvalidArgument"},
+		{"a deletion on a condition", h.s3(h.operator, "DELETE", "/bucket/key", "", "", "If-Match", `"0"`), 501, "NotImplemented"},
 		{"a method", h.s3(h.operator, "PATCH", "/bucket/key", "", ""), 405, "MethodNotAllowed"},
 		{"XML that is none", h.s3(h.operator, "POST", "/bucket?delete", "<Delete>", ""), 400, "MalformedXML"},
 	} {
@@ -145,6 +151,54 @@ func TestS3Refusals(t *testing.T) {
 		if _, body := send(t, h.s3(h.operator, "GET", "/bucket/key", "", "")); string(body) != "kept" {
 			t.Fatalf("%s: then the object is %q", c.name, body)
 		}
+	}
+}
+
+// A condition on one of several deletions is refused for that one alone.
+func TestS3DeletesNothingOnAConditionThatIsNotBuilt(t *testing.T) {
+	h := newHouse(t)
+	for _, path := range []string{"/bucket", "/bucket/etag", "/bucket/time", "/bucket/size", "/bucket/plain"} {
+		send(t, h.s3(h.operator, "PUT", path, "", ""))
+	}
+	_, body := send(t, h.s3(h.operator, "POST", "/bucket?delete", `<Delete><Object><Key>etag</Key><ETag>"0"</ETag></Object>
+		<Object><Key>time</Key><LastModifiedTime>Mon, 01 Jan 2001 00:00:00 GMT</LastModifiedTime></Object>
+		<Object><Key>size</Key><Size>7</Size></Object><Object><Key>plain</Key></Object></Delete>`, ""))
+	if n := bytes.Count(body, []byte("<Code>NotImplemented</Code>")); n != 3 || !bytes.Contains(body, []byte("<Deleted><Key>plain</Key></Deleted>")) {
+		t.Errorf("the answer is %s", body)
+	}
+	if _, body := send(t, h.s3(h.operator, "GET", "/bucket", "", "")); bytes.Count(body, []byte("<Contents>")) != 3 {
+		t.Errorf("what is left: %s", body)
+	}
+}
+
+// What a client says of an upload in parts has to be so.
+func TestS3UploadsThatAreNotAsWasSaid(t *testing.T) {
+	h := newHouse(t)
+	send(t, h.s3(h.operator, "PUT", "/bucket", "", ""))
+	_, body := send(t, h.s3(h.operator, "POST", "/bucket/key?uploads", "", "", "X-Amz-Checksum-Algorithm", "SHA256"))
+	_, id, _ := strings.Cut(string(body), "<UploadId>")
+	id, _, _ = strings.Cut(id, "<")
+	resp, body := send(t, h.s3(h.operator, "PUT", "/bucket/key?partNumber=1&uploadId="+id, "hello", "", "X-Amz-Checksum-Crc32", "NhCmhg=="))
+	if resp.StatusCode != http.StatusBadRequest || !bytes.Contains(body, []byte("expected checksum Type: sha256, actual checksum Type: crc32")) {
+		t.Errorf("a part with another checksum: %s", body)
+	}
+	resp, body = send(t, h.s3(h.operator, "PUT", "/bucket/key?partNumber=1&uploadId="+id, "hello", ""))
+	if resp.StatusCode != http.StatusOK {
+		t.Fatalf("a part: %s", body)
+	}
+	complete := func(size string) *http.Response {
+		resp, _ := send(t, h.s3(h.operator, "POST", "/bucket/key?uploadId="+id, "<CompleteMultipartUpload><Part><PartNumber>1</PartNumber><ETag>"+
+			resp.Header.Get("Etag")+"</ETag></Part></CompleteMultipartUpload>", "", "X-Amz-Mp-Object-Size", size))
+		return resp
+	}
+	if resp := complete("6"); resp.StatusCode != http.StatusBadRequest {
+		t.Errorf("with another size: %s", resp.Status)
+	}
+	if resp, _ := send(t, h.s3(h.operator, "HEAD", "/bucket/key", "", "")); resp.StatusCode != http.StatusNotFound {
+		t.Errorf("then the object: %s", resp.Status)
+	}
+	if resp := complete("5"); resp.StatusCode != http.StatusOK {
+		t.Errorf("with its size: %s", resp.Status)
 	}
 }
 

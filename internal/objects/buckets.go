@@ -38,6 +38,14 @@ func (o *Objects) allow(c *call.Call, action, name, key string, conditions polic
 	return b, c.Allow(action, policy.Resource{ARN: resource, Account: b.account, CrossAccount: true}, conditions)
 }
 
+// expectOwner refuses a bucket that is not the account's which the client takes for its owner, if it says one.
+func (o *Objects) expectOwner(name, account string) error {
+	if b, err := o.bucket(name); err == nil && account != "" && b.account != account {
+		return errDenied
+	}
+	return nil
+}
+
 // Kinds of resources.
 const (
 	bucketType = "AWS::S3::Bucket"

@@ -54,6 +54,9 @@ func expect(in *call.RESTRequest, algorithm string) (*integrity, error) {
 			said = name
 		}
 	}
+	if trailer := in.Header.Get("X-Amz-Trailer"); trailer != "" && !strings.EqualFold(trailer, checksumHeader+said) {
+		return nil, call.Errorf("InvalidRequest", "The value specified in the x-amz-trailer header is not supported")
+	}
 	if said != "" {
 		g.algorithm = said
 	}

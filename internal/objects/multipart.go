@@ -100,6 +100,10 @@ func (o *Objects) uploadPart(ctx context.Context, c *call.Call, in *call.RESTReq
 	if err != nil {
 		return nil, err
 	}
+	if upload.ChecksumAlgorithm != "" && whole.algorithm != upload.ChecksumAlgorithm {
+		return nil, call.Errorf("InvalidRequest", "Checksum Type mismatch occurred, expected checksum Type: %s, actual checksum Type: %s",
+			strings.ToLower(upload.ChecksumAlgorithm), strings.ToLower(whole.algorithm))
+	}
 	end, err := b.begin()
 	if err != nil {
 		return nil, err
@@ -178,6 +182,10 @@ func (o *Objects) completeUpload(ctx context.Context, c *call.Call, in *call.RES
 			upload.ChecksumAlgorithm, upload.ChecksumType = "", ""
 		}
 	}
+	if said := in.Header.Get("X-Amz-Mp-Object-Size"); said != "" && said != strconv.FormatInt(sizeOf(parts), 10) {
+		return nil, call.Errorf("InvalidRequest", "The object size that x-amz-mp-object-size says does not match that of the parts.")
+	}
+	upload.Conditions = conditionsOf(in.Header)
 	end, err := b.begin()
 	if err != nil {
 		return nil, err
@@ -224,7 +232,7 @@ func chosenParts(asked []completedPart, stored []Part) ([]Part, error) {
 	if !slices.IsSortedFunc(asked, func(a, b completedPart) int { return cmp.Compare(a.PartNumber, b.PartNumber) }) {
 		return nil, call.Errorf("InvalidPartOrder", "The list of parts was not in ascending order. Parts must be ordered by part number.")
 	}
-	chosen, total := make([]Part, len(asked)), int64(0)
+	chosen := make([]Part, len(asked))
 	for i, a := range asked {
 		part, ok := byNumber[a.PartNumber]
 		said := a.checksum(part.ChecksumAlgorithm)
@@ -235,12 +243,18 @@ func chosenParts(asked []completedPart, stored []Part) ([]Part, error) {
 			return nil, call.Errorf("EntityTooSmall", "Your proposed upload is smaller than the minimum allowed size")
 		}
 		chosen[i] = part
-		total += part.Size
 	}
-	if total > 5<<40 {
+	if sizeOf(chosen) > maxObject {
 		return nil, errTooLarge
 	}
 	return chosen, nil
+}
+
+func sizeOf(parts []Part) (total int64) {
+	for _, part := range parts {
+		total += part.Size
+	}
+	return total
 }
 
 func (o *Objects) abortUpload(ctx context.Context, c *call.Call, in *call.RESTRequest) (*call.RESTAnswer, error) {

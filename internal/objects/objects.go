@@ -170,7 +170,7 @@ func (o *Objects) Region(account, bucket string) (string, error) {
 func (o *Objects) owned(account, name string) (*bucket, error) {
 	b, err := o.bucket(name)
 	if err == nil && b.account != account {
-		return nil, &call.Error{Code: "AccessDenied", Message: "Access Denied", Status: http.StatusForbidden}
+		return nil, errDenied
 	}
 	return b, err
 }
@@ -190,6 +190,7 @@ func (b *bucket) begin() (end func(), err error) {
 
 // The errors of the S3 API that are the same wherever they come from, from its page "Error responses".
 var (
+	errDenied          = &call.Error{Code: "AccessDenied", Message: "Access Denied", Status: http.StatusForbidden}
 	errNoSuchBucket    = &call.Error{Code: "NoSuchBucket", Message: "The specified bucket does not exist", Status: http.StatusNotFound}
 	errNoSuchKey       = &call.Error{Code: "NoSuchKey", Message: "The specified key does not exist.", Status: http.StatusNotFound}
 	errNoSuchUpload    = &call.Error{Code: "NoSuchUpload", Message: "The specified upload does not exist. The upload ID may be invalid, or the upload may have been aborted or completed.", Status: http.StatusNotFound}

@@ -102,7 +102,8 @@ func (r *Remote) Put(ctx context.Context, bucket string, info Info, body io.Read
 	return r.send(ctx, bucket, info, tmp, settle)
 }
 
-// send puts what was received. Who puts the same key at the same time, there or here, may come in between settle and the end.
+// send puts what was received. Who puts the same key at the same time, there or here, may come in between settle and the end, unless the store minds
+// the conditions too.
 func (r *Remote) send(ctx context.Context, bucket string, info Info, tmp *received, settle Settle) (Info, error) {
 	var present *Info
 	switch before, err := r.Head(ctx, bucket, info.Key); {
@@ -122,7 +123,8 @@ func (r *Remote) send(ctx context.Context, bucket string, info Info, tmp *receiv
 	defer file.Close()
 	in := &s3.PutObjectInput{Bucket: &bucket, Key: &info.Key, Body: file, ContentLength: &info.Size, Metadata: info.User,
 		ContentType: filled(info.ContentType), ContentEncoding: filled(info.ContentEncoding), ContentLanguage: filled(info.ContentLanguage),
-		ContentDisposition: filled(info.ContentDisposition), CacheControl: filled(info.CacheControl)}
+		ContentDisposition: filled(info.ContentDisposition), CacheControl: filled(info.CacheControl),
+		IfMatch: filled(info.IfMatch), IfNoneMatch: filled(info.IfNoneMatch)}
 	if at, err := http.ParseTime(info.Expires); err == nil {
 		in.Expires = &at
 	}
@@ -141,9 +143,13 @@ func (r *Remote) send(ctx context.Context, bucket string, info Info, tmp *receiv
 	case "SHA256":
 		in.ChecksumSHA256 = sum
 	}
+	missing := errNoSuchBucket
+	if info.IfMatch != "" { // what settle has seen is not there any more
+		missing = errNoSuchKey
+	}
 	out, err := r.client.PutObject(ctx, in)
 	if err != nil {
-		return Info{}, notFound(explainRemote(err), errNoSuchBucket)
+		return Info{}, notFound(explainRemote(err), missing)
 	}
 	if tag := strings.Trim(aws.ToString(out.ETag), `"`); tag != "" {
 		info.ETag = tag

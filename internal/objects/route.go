@@ -38,6 +38,15 @@ func (o *Objects) route(r *call.RESTRequest) (*call.RESTOperation, error) {
 	if err != nil {
 		return nil, err
 	}
+	if owner := r.Header.Get("X-Amz-Expected-Bucket-Owner"); owner != "" && op.Name != "CreateBucket" {
+		do := op.Do
+		op.Do = func(ctx context.Context, c *call.Call, in *call.RESTRequest) (*call.RESTAnswer, error) {
+			if err := o.expectOwner(in.Bucket, owner); err != nil {
+				return nil, err
+			}
+			return do(ctx, c, in)
+		}
+	}
 	if op.Data {
 		do := op.Do
 		op.DataType, op.Do = objectType, func(ctx context.Context, c *call.Call, in *call.RESTRequest) (*call.RESTAnswer, error) {

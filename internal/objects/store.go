@@ -52,7 +52,12 @@ type Info struct {
 	ETag     string    `json:"etag"` // without quotation marks: the MD5 in hexadecimal, or that of the parts' and their number
 	Modified time.Time `json:"modified"`
 	Metadata
+	Conditions `json:"-"`
 }
+
+// Conditions of a write, as the headers of these names have them. Settle sees that they hold; a store elsewhere is told of them too, as others may
+// write there meanwhile.
+type Conditions struct{ IfMatch, IfNoneMatch string }
 
 // Metadata is what the writer of an object says of it.
 type Metadata struct {

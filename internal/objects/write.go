@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"unicode/utf8"
 
 	"vigil/internal/call"
 )
@@ -14,6 +15,7 @@ import (
 // Limits of what is written, in bytes.
 const (
 	maxPut      = 5 << 30 // of one request
+	maxObject   = 5 << 40 // of all parts together
 	minPart     = 5 << 20 // of every part of an upload but the last
 	maxParts    = 10000
 	maxMetadata = 2 << 10 // of the names and values of the writer's own
@@ -37,7 +39,9 @@ func metadataOf(h http.Header) (Metadata, error) {
 		if m.User == nil {
 			m.User = map[string]string{}
 		}
-		m.User[name] = strings.Join(values, ",")
+		if m.User[name] = strings.Join(values, ","); !utf8.ValidString(name + m.User[name]) {
+			return m, errArgument("User metadata must be UTF-8.")
+		}
 		size += len(name) + len(m.User[name])
 	}
 	if size > maxMetadata {
@@ -55,6 +59,10 @@ func withoutChunked(encoding string) string {
 		}
 	}
 	return strings.Join(kept, ",")
+}
+
+func conditionsOf(h http.Header) Conditions {
+	return Conditions{IfMatch: h.Get("If-Match"), IfNoneMatch: h.Get("If-None-Match")}
 }
 
 // mayReplace says whether the conditions of a write hold: If-None-Match: * writes only what is not there, and If-Match what is as it was.
@@ -109,7 +117,7 @@ func (o *Objects) putObject(ctx context.Context, c *call.Call, in *call.RESTRequ
 		return nil, err
 	}
 	defer end()
-	info, err := o.store.Put(ctx, b.name, Info{Key: in.Key, Metadata: m}, whole.body(maxPut), func(next, present *Info) error {
+	info, err := o.store.Put(ctx, b.name, Info{Key: in.Key, Metadata: m, Conditions: conditionsOf(in.Header)}, whole.body(maxPut), func(next, present *Info) error {
 		if err := mayReplace(in.Header, present); err != nil {
 			return err
 		}
@@ -151,6 +159,9 @@ func (o *Objects) copyObject(ctx context.Context, c *call.Call, in *call.RESTReq
 	if err != nil {
 		return nil, err
 	}
+	if err := o.expectOwner(bucket, in.Header.Get("X-Amz-Source-Expected-Bucket-Owner")); err != nil {
+		return nil, err
+	}
 	if _, err := o.allow(c, "s3:GetObject", bucket, key, nil); err != nil {
 		return nil, err
 	}
@@ -188,7 +199,7 @@ func (o *Objects) copyObject(ctx context.Context, c *call.Call, in *call.RESTReq
 	if m.ChecksumType == "COMPOSITE" { // the copy has no parts
 		m.Checksum, m.ChecksumAlgorithm, m.ChecksumType = "", "", ""
 	}
-	info, err := o.store.Put(ctx, b.name, Info{Key: in.Key, Metadata: m}, &limited{source, maxPut}, func(_, present *Info) error {
+	info, err := o.store.Put(ctx, b.name, Info{Key: in.Key, Metadata: m, Conditions: conditionsOf(in.Header)}, &limited{source, maxPut}, func(_, present *Info) error {
 		return mayReplace(in.Header, present)
 	})
 	if err != nil {
@@ -215,7 +226,7 @@ func (o *Objects) deleteObject(ctx context.Context, c *call.Call, in *call.RESTR
 		return nil, err
 	}
 	if in.Header.Get("If-Match") != "" {
-		return nil, notBuilt("If-Match of a deletion")
+		return nil, notBuilt("A condition of a deletion")
 	}
 	if err := o.store.Delete(ctx, b.name, in.Key); err != nil {
 		return nil, err
@@ -224,11 +235,13 @@ func (o *Objects) deleteObject(ctx context.Context, c *call.Call, in *call.RESTR
 }
 
 type deletion struct {
-	Object []struct {
-		Key       string
-		VersionId string
-	}
-	Quiet bool
+	Object []deletionOf
+	Quiet  bool
+}
+
+// deletionOf is one object to delete, with the conditions under which.
+type deletionOf struct {
+	Key, VersionId, ETag, LastModifiedTime, Size string
 }
 
 type deletions struct {
@@ -264,7 +277,7 @@ func (o *Objects) deleteObjects(ctx context.Context, c *call.Call, in *call.REST
 	}
 	var out deletions
 	for _, one := range asked.Object {
-		if err := o.deleteOne(ctx, c, b, one.Key, one.VersionId); err != nil {
+		if err := o.deleteOne(ctx, c, b, one); err != nil {
 			var e *call.Error
 			if !errors.As(err, &e) {
 				return nil, err
@@ -277,15 +290,17 @@ func (o *Objects) deleteObjects(ctx context.Context, c *call.Call, in *call.REST
 	return &call.RESTAnswer{XML: out}, nil
 }
 
-func (o *Objects) deleteOne(ctx context.Context, c *call.Call, b *bucket, key, version string) error {
-	if version != "" && version != "null" {
+func (o *Objects) deleteOne(ctx context.Context, c *call.Call, b *bucket, one deletionOf) error {
+	switch {
+	case one.VersionId != "" && one.VersionId != "null":
 		return notBuilt("A version of an object")
+	case one.ETag != "" || one.LastModifiedTime != "" || one.Size != "":
+		return notBuilt("A condition of a deletion")
+	case !validKey(one.Key):
+		return errKey(one.Key)
 	}
-	if !validKey(key) {
-		return errKey(key)
-	}
-	if _, err := o.allow(c, "s3:DeleteObject", b.name, key, nil); err != nil {
+	if _, err := o.allow(c, "s3:DeleteObject", b.name, one.Key, nil); err != nil {
 		return err
 	}
-	return o.store.Delete(ctx, b.name, key)
+	return o.store.Delete(ctx, b.name, one.Key)
 }

@@ -260,3 +260,37 @@ func TestAStoreThatCannotBe(t *testing.T) {
 		}
 	}
 }
+
+// TestOneWriterElsewhere has several put what is not there yet, of whom one does.
+func TestOneWriterElsewhere(t *testing.T) {
+	f, ctx := front(t), t.Context()
+	bucket, key := aws.String("audit"), aws.String("lock")
+	if _, err := f.near.CreateBucket(ctx, &s3.CreateBucketInput{Bucket: bucket}); err != nil {
+		t.Fatal(err)
+	}
+	const writers = 16
+	codes := make(chan string, writers)
+	for n := range writers {
+		go func() {
+			_, err := f.near.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Body: strings.NewReader(fmt.Sprint(n)), IfNoneMatch: aws.String("*")})
+			codes <- codeOf(err)
+		}()
+	}
+	got := map[string]int{}
+	for range writers {
+		got[<-codes]++
+	}
+	if len(got) != 2 || got[codeOf(nil)] != 1 || got["PreconditionFailed"] != writers-1 {
+		t.Errorf("they were answered %v", got)
+	}
+	there, err := f.near.HeadObject(ctx, &s3.HeadObjectInput{Bucket: bucket, Key: key})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.near.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Body: strings.NewReader("new"), IfMatch: there.ETag}); err != nil {
+		t.Errorf("what is as it was is not replaced: %v", err)
+	}
+	if _, err := f.near.PutObject(ctx, &s3.PutObjectInput{Bucket: bucket, Key: key, Body: strings.NewReader("newer"), IfMatch: there.ETag}); codeOf(err) != "PreconditionFailed" {
+		t.Errorf("what is not as it was: %v", err)
+	}
+}
