@@ -147,6 +147,9 @@ func TestS3Refusals(t *testing.T) {
 		if resp.StatusCode != c.status || !bytes.Contains(body, []byte("<Error><Code>"+c.code+"</Code>")) {
 			t.Errorf("%s: %d %s, want %d %s", c.name, resp.StatusCode, body, c.status, c.code)
 		}
+		if c.name == "another account's put" && !bytes.Contains(body, []byte("<Message>Access Denied</Message>")) {
+			t.Errorf("%s: %s", c.name, body)
+		}
 		h.noSecrets(t, string(body))
 		if _, body := send(t, h.s3(h.operator, "GET", "/bucket/key", "", "")); string(body) != "kept" {
 			t.Fatalf("%s: then the object is %q", c.name, body)

@@ -35,7 +35,11 @@ func (o *Objects) allow(c *call.Call, action, name, key string, conditions polic
 	if key != "" {
 		resource += "/" + key
 	}
-	return b, c.Allow(action, policy.Resource{ARN: resource, Account: b.account, CrossAccount: true}, conditions)
+	err = c.Allow(action, policy.Resource{ARN: resource, Account: b.account, CrossAccount: true}, conditions)
+	if err != nil && b.account != c.Account() {
+		return b, errDenied // why, S3 says only in the bucket's own account
+	}
+	return b, err
 }
 
 // expectOwner refuses a bucket that is not the account's which the client takes for its owner, if it says one.
