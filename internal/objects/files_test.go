@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 
@@ -303,6 +304,51 @@ func TestMorePartsThanOpenFiles(t *testing.T) {
 	if err != nil || contents(t, f, "key") != want {
 		t.Errorf("%q, %v", contents(t, f, "key"), err)
 	}
+}
+
+// An object that is replaced while others are listed is in the list once, on a file system too whose folders change their order by that.
+func TestListsWhileObjectsAreReplaced(t *testing.T) {
+	dir, err := os.MkdirTemp("/dev/shm", "vigil")
+	if err != nil {
+		t.Skipf("there is no file system in memory: %v", err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	const count = 800
+	f := openFiles(t, dir)
+	for n := range count {
+		put(t, f, fmt.Sprintf("key-%03d", n), "old")
+	}
+	done := make(chan struct{})
+	var writer sync.WaitGroup
+	writer.Go(func() {
+		for n := 0; ; n += 7 {
+			select {
+			case <-done:
+				return
+			default:
+			}
+			if _, err := f.Put(context.Background(), "bucket", Info{Key: fmt.Sprintf("key-%03d", n%count)}, strings.NewReader("new"), settled); err != nil {
+				t.Error(err)
+				return
+			}
+		}
+	})
+	for range 30 {
+		page, err := f.List(t.Context(), "bucket", Query{Max: 2 * count})
+		if err != nil {
+			t.Fatal(err)
+		}
+		keys := make([]string, len(page.Objects))
+		for i, info := range page.Objects {
+			keys[i] = info.Key
+		}
+		if len(keys) != count || len(slices.Compact(keys)) != count {
+			t.Errorf("of %d objects %d are listed, %d of them different", count, len(page.Objects), len(slices.Compact(keys)))
+			break
+		}
+	}
+	close(done)
+	writer.Wait()
 }
 
 // TestAFullDisk has the system refuse to write on, midway through an object: the one that was there stays, nothing is left over, and once there is room it is put.

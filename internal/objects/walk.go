@@ -9,12 +9,13 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 )
 
 // List implements Store. It reads only those folders in which something may be that is asked for.
 func (f *Files) List(ctx context.Context, bucket string, q Query) (Page, error) {
-	w := walk{ctx: ctx, q: q}
+	w := walk{ctx: ctx, q: q, lock: f.lock(bucket)}
 	err := w.folder(filepath.Join(f.dir, bucket), "")
 	if err == errEnough {
 		err = nil
@@ -26,6 +27,7 @@ type walk struct {
 	ctx  context.Context
 	q    Query
 	page Page
+	lock *sync.RWMutex // the bucket's
 }
 
 // errEnough ends a walk: there is more than was asked for.
@@ -40,7 +42,7 @@ type found struct {
 
 // folder walks all whose keys begin with at, which is empty or ends with a slash.
 func (w *walk) folder(dir, at string) error {
-	inside, err := readFolder(dir, "", nil)
+	inside, err := w.inside(dir)
 	if err != nil {
 		return err
 	}
@@ -61,6 +63,13 @@ func (w *walk) folder(dir, at string) error {
 		}
 	}
 	return nil
+}
+
+// inside reads a folder in which no names change meanwhile: of one that is being replaced, some file systems tell twice, or not at all.
+func (w *walk) inside(dir string) ([]found, error) {
+	w.lock.RLock()
+	defer w.lock.RUnlock()
+	return readFolder(dir, "", nil)
 }
 
 // readFolder appends what is in a folder. Of a part of keys that is too long for one name, it looks for the rest in the folders that have
