@@ -1,6 +1,7 @@
 package front
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"encoding/json"
@@ -292,7 +293,7 @@ func (d *Door) answerREST(w http.ResponseWriter, r *http.Request, c *call.Call, 
 }
 
 func errorAnswer(e *call.Error, c *call.Call, in *call.RESTRequest) *call.RESTAnswer {
-	document := restError{Code: e.Code, Message: e.Message, RequestId: c.RequestID, HostId: c.EventID}
+	document := restError{Code: e.Code, Message: cmp.Or(e.Message, "We encountered an internal error. Please try again."), RequestId: c.RequestID, HostId: c.EventID}
 	switch {
 	case e.Code == "NoSuchBucket" || in.Key == "":
 		document.BucketName = in.Bucket

@@ -228,7 +228,7 @@ func TestAStoreThatRefuses(t *testing.T) {
 		t.Errorf("without its bucket: %v", err)
 	}
 	f.behind.running.Stop()
-	if err := put(); codeOf(err) != "InternalError" {
+	if err := put(); codeOf(err) != "InternalError" || !strings.Contains(err.Error(), "Please try again.") {
 		t.Errorf("without its store: %v", err)
 	}
 	if left, err := filepath.Glob(filepath.Join(f.dir, "buckets", ".tmp", "*")); len(left) > 0 || err != nil {
