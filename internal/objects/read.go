@@ -21,7 +21,7 @@ func (o *Objects) getObject(ctx context.Context, c *call.Call, in *call.RESTRequ
 	}
 	found, err := o.store.Get(ctx, in.Bucket, in.Key)
 	if err != nil {
-		return nil, o.missing(c, in, err)
+		return nil, o.missing(c, in.Bucket, err)
 	}
 	answer, err := answerObject(in, found.Info)
 	if err != nil {
@@ -60,7 +60,7 @@ func (o *Objects) headObject(ctx context.Context, c *call.Call, in *call.RESTReq
 	}
 	info, err := o.store.Head(ctx, in.Bucket, in.Key)
 	if err != nil {
-		return nil, o.missing(c, in, err)
+		return nil, o.missing(c, in.Bucket, err)
 	}
 	answer, err := answerObject(in, info)
 	if err != nil || answer.Status == http.StatusNotModified {
@@ -71,11 +71,11 @@ func (o *Objects) headObject(ctx context.Context, c *call.Call, in *call.RESTReq
 }
 
 // missing answers who reads an object that is not there: only who may list the bucket learns that.
-func (o *Objects) missing(c *call.Call, in *call.RESTRequest, err error) error {
+func (o *Objects) missing(c *call.Call, bucket string, err error) error {
 	if !errors.Is(err, ErrNotFound) {
 		return err
 	}
-	if _, denied := o.allow(c, "s3:ListBucket", in.Bucket, "", nil); denied != nil {
+	if _, denied := o.allow(c, "s3:ListBucket", bucket, "", nil); denied != nil {
 		return denied
 	}
 	return errNoSuchKey

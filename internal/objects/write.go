@@ -172,7 +172,7 @@ func (o *Objects) copyObject(ctx context.Context, c *call.Call, in *call.RESTReq
 	defer end()
 	source, err := o.store.Get(ctx, bucket, key)
 	if err != nil {
-		return nil, notFound(err, errNoSuchKey)
+		return nil, o.missing(c, bucket, err)
 	}
 	if holds, modified := conditions(in.Header, source.Info, "X-Amz-Copy-Source-"); !holds || !modified {
 		source.Close()
