@@ -33,6 +33,8 @@ const (
 	maxChunkDigits  = 16 // of its size, in hexadecimal
 )
 
+const trailerSignature = "x-amz-trailer-signature"
+
 var emptyHash = sha256.Sum256(nil)
 
 // Chunks takes the framing of aws-chunked off a body, and verifies the signatures in it.
@@ -170,7 +172,7 @@ func (c *Chunks) verify(algorithm, rest, claimed string) error {
 // end reads what follows the last chunk: the trailer's lines, its signature, and an empty line.
 func (c *Chunks) end() error {
 	var names []string
-	signature := ""
+	signature, apart := "", false
 	for n := 0; ; n++ {
 		line, err := c.line()
 		if err == io.ErrUnexpectedEOF && n > 0 && line == "" { // some signers leave the empty line out
@@ -179,15 +181,22 @@ func (c *Chunks) end() error {
 		if err != nil {
 			return err
 		}
+		if line == "" && len(names) > 0 && signature == "" && !apart { // others put one more behind the trailer, as S3's examples do
+			apart = true
+			continue
+		}
 		if line == "" {
 			break
 		}
 		name, value, ok := strings.Cut(line, ":")
 		name, value = strings.ToLower(strings.TrimSpace(name)), strings.TrimSpace(value)
+		if apart && name != trailerSignature {
+			return ErrChunks
+		}
 		if !ok || !c.trailer || n == maxTrailerLines || !headerName(name) || c.lines.Get(name) != "" {
 			return ErrChunks
 		}
-		if name == "x-amz-trailer-signature" {
+		if name == trailerSignature {
 			if signature != "" {
 				return ErrChunks
 			}

@@ -60,6 +60,28 @@ func TestChunksOfTheDocumentation(t *testing.T) {
 	}
 }
 
+// The documentation has an empty line behind the trailer and before its signature: some clients send one, and others none.
+func TestAnEmptyLineMayFollowATrailer(t *testing.T) {
+	unsigned, none, body := chunkExample(StreamingUnsigned)
+	for rest, want := range map[string]error{"\r\n": nil, "x-amz-checksum-crc32:AAAAAA==\r\n\r\n": ErrChunks, "\r\n\r\n": ErrChunks} {
+		c := unsigned.Chunks(strings.NewReader(body+rest), StreamingUnsigned, none)
+		if got, err := io.ReadAll(c); !errors.Is(err, want) || len(got) != 66560 || c.Trailer().Get("X-Amz-Checksum-Crc32c") != "sOO8/Q==" {
+			t.Errorf("then %q: %d bytes, %v, want %v", rest, len(got), err, want)
+		}
+	}
+	s, key, body := chunkExample(StreamingPayloadTrailer)
+	for _, apart := range []string{"\n", "\r\n"} {
+		c := s.Chunks(strings.NewReader(strings.Replace(body, "x-amz-trailer-sig", apart+"x-amz-trailer-sig", 1)), StreamingPayloadTrailer, key)
+		if got, err := io.ReadAll(c); err != nil || len(got) != 66560 || c.Trailer().Get("X-Amz-Checksum-Crc32c") != "sOO8/Q==" {
+			t.Errorf("after %q: %d bytes, %v", apart, len(got), err)
+		}
+		c = s.Chunks(strings.NewReader(strings.Replace(body, "x-amz-trailer-sig", apart+apart+"x-amz-trailer-sig", 1)), StreamingPayloadTrailer, key)
+		if _, err := io.ReadAll(c); err == nil {
+			t.Errorf("after %q twice it is taken", apart)
+		}
+	}
+}
+
 func TestChunksRefuseWhatWasChanged(t *testing.T) {
 	mismatch := func(err error) bool { e, ok := errors.AsType[*Error](err); return ok && e.Reason == Mismatch }
 	malformed := func(err error) bool { return errors.Is(err, ErrChunks) }
