@@ -71,33 +71,57 @@ type importer struct {
 	digested map[string]string // the digests that were read, and in which version
 	accounts map[string]bool   // those that the server has
 	tried    map[string]string // the sources that were read or passed over in this run, and in which version
+	trying   []string          // those of them that this round is about
+	unread   []string          // those that the next round is about too
 	told     map[string]bool   // what was wrong
 
 	progress progress
 }
 
-// run imports what there is, and with --follow what comes then.
+// run imports what there is, and with --follow what comes then. A round after the first that does not come to its end, as the server or the bucket is
+// away, is said and tried again.
 func (i *importer) run(ctx context.Context) error {
 	i.progress.begin(i.stderr)
 	defer i.progress.end()
-	for {
-		if err := i.round(ctx); err != nil {
-			if i.follow && ctx.Err() != nil {
-				break
+	err := i.round(ctx)
+	switch {
+	case err == nil || i.follow && ctx.Err() != nil:
+	case i.progress.imported.Load() > 0:
+		return fmt.Errorf("%w (run it again, to go on where it was)", err)
+	default:
+		return err
+	}
+	for failing := false; i.follow && i.pause(ctx); failing = err != nil {
+		err = i.round(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case err != nil:
+			i.unread = i.trying
+			if !failing {
+				i.progress.print(i.stderr, "vigil import: %s: will be tried until it works\n", printable(err.Error()))
 			}
-			return err
+			if there, err := server.ReadProfile(i.data, "default"); err == nil { // a server may come back at another address
+				i.profile = there
+			}
+		case failing:
+			i.progress.print(i.stderr, "vigil import: it works again\n")
 		}
-		if !i.follow {
-			break
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(followPause):
-			continue
-		}
-		break
 	}
 	return i.report()
+}
+
+// pause waits for the next round, which is also about what could not be read in this one. It is false when there is none.
+func (i *importer) pause(ctx context.Context) bool {
+	for _, name := range i.unread {
+		delete(i.tried, name)
+	}
+	i.trying, i.unread = nil, nil
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(followPause):
+		return true
+	}
 }
 
 // round goes once through what there is: first through the digests, by which the log files are checked, and then through the others.
@@ -135,20 +159,15 @@ func (i *importer) readDigests(ctx context.Context) error {
 		if !gather.IsDigest(s.Name) || i.digested[s.Name] == s.Version {
 			return nil
 		}
-		i.digested[s.Name] = s.Version
-		body, meta, err := s.Open(ctx)
-		if err != nil {
-			i.fault(s.Name, "", err)
+		switch err := i.readDigest(ctx, s); {
+		case ctx.Err() != nil:
 			return ctx.Err()
-		}
-		defer body.Close()
-		contents, err := gather.Read(s.Name, body, gather.Taker{})
-		if err == nil {
-			err = i.digests.Add(s.Name, contents.Digest, meta)
-		}
-		if err != nil {
+		case i.follow && errors.Is(err, gather.ErrUnavailable):
+			return nil
+		case err != nil:
 			i.fault(s.Name, "", err)
 		}
+		i.digested[s.Name] = s.Version
 		added = true
 		return nil
 	})
@@ -159,6 +178,19 @@ func (i *importer) readDigests(ctx context.Context) error {
 		i.say(fault)
 	}
 	return nil
+}
+
+func (i *importer) readDigest(ctx context.Context, s gather.Source) error {
+	body, meta, err := s.Open(ctx)
+	if err != nil {
+		return err
+	}
+	defer body.Close()
+	contents, err := gather.Read(s.Name, body, gather.Taker{})
+	if err != nil {
+		return err
+	}
+	return i.digests.Add(s.Name, contents.Digest, meta)
 }
 
 // asked is how many sources the server is asked about at a time.
@@ -206,6 +238,7 @@ func (i *importer) list(ctx context.Context, reads chan<- *reading) error {
 			return nil
 		}
 		i.tried[s.Name] = s.Version
+		i.trying = append(i.trying, s.Name)
 		if some = append(some, s); len(some) < asked {
 			return nil
 		}
@@ -263,8 +296,12 @@ func (i *importer) take(ctx context.Context, reads <-chan *reading, out *sender)
 			return ctx.Err()
 		}
 		if r.err != nil {
-			i.fault(r.source.Name, "", r.err)
 			bad = true
+			if i.follow && errors.Is(r.err, gather.ErrUnavailable) {
+				i.unread = append(i.unread, r.source.Name)
+			} else {
+				i.fault(r.source.Name, "", r.err)
+			}
 		}
 		i.progress.file()
 		if !bad {

@@ -5,12 +5,14 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	smithyhttp "github.com/aws/smithy-go/transport/http"
 )
 
 // bucket is the objects of a bucket whose keys have a prefix.
@@ -95,8 +97,26 @@ func (b *bucket) List(ctx context.Context, found func(Source) error) (aside int,
 
 func (b *bucket) open(ctx context.Context, key string) (io.ReadCloser, map[string]string, error) {
 	out, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &key})
-	if err != nil {
+	var answer *smithyhttp.ResponseError
+	switch {
+	case errors.As(err, &answer) && answer.HTTPStatusCode() < http.StatusInternalServerError:
 		return nil, nil, err
+	case err != nil:
+		return nil, nil, fmt.Errorf("%w: %w", ErrUnavailable, err)
 	}
-	return out.Body, out.Metadata, nil
+	return fetched{out.Body}, out.Metadata, nil
+}
+
+// ErrUnavailable is that a bucket did not answer, or broke off, which says nothing of the object that was asked for.
+var ErrUnavailable = errors.New("the bucket is not available")
+
+// fetched is the body of an object. That it breaks off is not the end of a file that is too short.
+type fetched struct{ io.ReadCloser }
+
+func (f fetched) Read(p []byte) (int, error) {
+	n, err := f.ReadCloser.Read(p)
+	if err != nil && err != io.EOF {
+		err = fmt.Errorf("%w: %v", ErrUnavailable, err)
+	}
+	return n, err
 }

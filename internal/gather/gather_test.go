@@ -10,10 +10,16 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"net/http"
+	"net/http/httptest"
 	"os"
+	"path"
 	"path/filepath"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -310,5 +316,53 @@ func TestDigests(t *testing.T) {
 	}
 	if got, err := ReadPublicKeys(file); err != nil || !key.PublicKey.Equal(got[fingerprint]) {
 		t.Errorf("the keys read as %v, %v", got, err)
+	}
+}
+
+// TestABucketThatBreaksOff tells a bucket that is away from a file that is wrong, and from a refusal.
+func TestABucketThatBreaksOff(t *testing.T) {
+	const whole = `{"Records":[{"eventID":"1"}]}`
+	store := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		switch path.Base(r.URL.Path) {
+		case "short.json":
+			io.WriteString(w, whole[:len(whole)-2])
+		case "broken.json":
+			w.Header().Set("Content-Length", strconv.Itoa(len(whole)))
+			io.WriteString(w, whole[:len(whole)-2])
+		case "denied.json":
+			w.WriteHeader(http.StatusForbidden)
+		case "failing.json":
+			w.WriteHeader(http.StatusInternalServerError)
+		default:
+			io.WriteString(w, `<ListBucketResult><Contents><Key>short.json</Key></Contents><Contents><Key>broken.json</Key></Contents>`+
+				`<Contents><Key>denied.json</Key></Contents><Contents><Key>failing.json</Key></Contents></ListBucketResult>`)
+		}
+	}))
+	defer store.Close()
+	t.Setenv("AWS_ENDPOINT_URL_S3", store.URL)
+	t.Setenv("AWS_ACCESS_KEY_ID", "a")
+	t.Setenv("AWS_SECRET_ACCESS_KEY", "b")
+	t.Setenv("AWS_MAX_ATTEMPTS", "1")
+	from, err := Open(t.Context(), "s3://bucket/")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]bool{}
+	if _, err := from.List(t.Context(), func(s Source) error {
+		body, _, err := s.Open(t.Context())
+		if err == nil {
+			defer body.Close()
+			_, err = Read(s.Name, body, Taker{Record: func([]byte, Place) error { return nil }})
+		}
+		if err == nil {
+			t.Errorf("%s was read", s.Name)
+		}
+		got[path.Base(s.Name)] = errors.Is(err, ErrUnavailable)
+		return nil
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if want := map[string]bool{"short.json": false, "broken.json": true, "denied.json": false, "failing.json": true}; !maps.Equal(got, want) {
+		t.Errorf("unavailable: %v, not %v", got, want)
 	}
 }
