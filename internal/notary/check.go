@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"golang.org/x/mod/sumdb/note"
 	"golang.org/x/mod/sumdb/tlog"
@@ -75,6 +76,9 @@ type checker struct {
 	tx      store.Tx
 	options CheckOptions
 	report  *Report
+
+	outlines vigil.OutlineReader
+	outline  vigil.Outline
 
 	key   note.Verifier
 	last  *vigil.SignedCheckpoint // nil if it is not good
@@ -199,7 +203,7 @@ func (c *checker) openRetention() error {
 	if err := walk.seek(at); err != nil {
 		return err
 	}
-	data, there, err := walk.at(at)
+	record, there, err := walk.at(at)
 	if err != nil {
 		return err
 	}
@@ -207,7 +211,7 @@ func (c *checker) openRetention() error {
 		c.report.found("the records before %d are said to be dropped by record %d, which is missing", before, at)
 		return nil
 	}
-	stated, err := vigil.FindRetention(data, c.key)
+	stated, err := vigil.FindRetention(record.Data, c.key)
 	switch {
 	case err != nil:
 		c.report.found("the records before %d are said to be dropped by record %d, which does not state it: %v", before, at, err)
@@ -255,18 +259,21 @@ func (c *checker) walk() error {
 			c.report.found("there are digests of %d records that are not under the checkpoint", have-end)
 		}
 		for seq := first; seq < end; seq++ {
-			data, there, err := records.at(seq)
+			record, there, err := records.at(seq)
 			if err != nil {
 				return err
 			}
-			d := difference{seq: seq, data: data, missing: !there}
+			d := difference{seq: seq, data: record.Data, missing: !there}
 			if there {
-				d.got = vigil.Digest(data)
+				d.got = vigil.Digest(record.Data)
 			}
 			if i := seq - first; i < int64(len(digests)) {
 				d.want = digests[i]
 			} else {
 				d.want = d.got
+			}
+			if there && d.got == d.want {
+				c.checkTime(seq, record)
 			}
 			if !there && seq < c.options.DroppedBefore {
 				c.report.Dropped++
@@ -291,6 +298,18 @@ func (c *checker) walk() error {
 	rest, err := records.count(c.report.Sealed)
 	c.report.Unsealed = rest
 	return err
+}
+
+// checkTime holds the time that the journal has of a record, by which it is found and dropped, against the record's own, which is sealed. Insights events
+// are of minutes that had passed when they were recorded.
+func (c *checker) checkTime(seq int64, r vigil.PageRecord) {
+	if err := c.outlines.Read(r.Data, &c.outline); err != nil {
+		return // not a record that the journal takes, but the one that was sealed
+	}
+	at, insight := r.Time.Unix(), string(c.outline.Category) == vigil.CategoryInsight
+	if at != c.outline.Second && !(insight && at > c.outline.Second) {
+		c.report.found("record %d is kept as one of %s, but is of %s", seq, r.Time.UTC().Format(time.RFC3339), time.Unix(c.outline.Second, 0).UTC().Format(time.RFC3339))
+	}
 }
 
 // compareTile holds a full tile of a level above 0 against the one in the database.

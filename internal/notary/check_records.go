@@ -1,6 +1,8 @@
 package notary
 
 import (
+	"math"
+
 	"vigil"
 	"vigil/internal/store"
 )
@@ -31,7 +33,7 @@ func (w *recordWalk) seek(seq int64) error {
 }
 
 // at is the record with that index, if it is there. Indexes are asked for in order.
-func (w *recordWalk) at(seq int64) (data []byte, there bool, err error) {
+func (w *recordWalk) at(seq int64) (record vigil.PageRecord, there bool, err error) {
 	for {
 		for len(w.read) > 0 && seq >= w.read[0].first+w.read[0].count {
 			w.read = w.read[1:]
@@ -40,22 +42,22 @@ func (w *recordWalk) at(seq int64) (data []byte, there bool, err error) {
 			break
 		}
 		if w.ended {
-			return nil, false, nil
+			return record, false, nil
 		}
 		if err := w.more(); err != nil {
-			return nil, false, err
+			return record, false, err
 		}
 	}
 	p := w.read[0]
 	if i := seq - p.first; i >= 0 && i < int64(len(p.records)) {
-		return p.records[i].Data, true, nil
+		return p.records[i], true, nil
 	}
-	return nil, false, nil
+	return record, false, nil
 }
 
 // more reads further pages.
 func (w *recordWalk) more() error {
-	rows, err := w.tx.Query(`SELECT o.first, o.count, o.node, o.number, p.body FROM journal_order o
+	rows, err := w.tx.Query(`SELECT o.first, o.count, o.node, o.number, o.first_time, o.last_time, p.body FROM journal_order o
 		LEFT JOIN journal_page p ON p.node = o.node AND p.number = o.number WHERE o.first >= $1 ORDER BY o.first LIMIT $2`, w.from, pagesAtOnce)
 	if err != nil {
 		return err
@@ -64,10 +66,10 @@ func (w *recordWalk) more() error {
 	w.ended = true
 	for rows.Next() {
 		w.ended = false
-		var node, number int64
+		var node, number, earliest, latest int64
 		var body []byte
 		p := walkedPage{}
-		if err := rows.Scan(&p.first, &p.count, &node, &number, &body); err != nil {
+		if err := rows.Scan(&p.first, &p.count, &node, &number, &earliest, &latest, &body); err != nil {
 			return err
 		}
 		if p.first < w.end {
@@ -85,10 +87,22 @@ func (w *recordWalk) more() error {
 			w.report.found("the page of records %d to %d (page %d of node %d) is damaged: %v", p.first, p.first+p.count-1, number, node, err)
 		} else if int64(len(p.records)) != p.count {
 			w.report.found("the page of records %d to %d has %d records", p.first, p.first+p.count-1, len(p.records))
+		} else if begin, end := span(p.records); begin != earliest || end != latest {
+			w.report.found("the times of the page of records %d to %d, by which it is found and dropped, were altered", p.first, p.first+p.count-1)
 		}
 		w.read = append(w.read, p)
 	}
 	return rows.Err()
+}
+
+// span is the earliest and the latest of the times of a page's records, in milliseconds since 1970.
+func span(records []vigil.PageRecord) (earliest, latest int64) {
+	earliest, latest = math.MaxInt64, math.MinInt64
+	for _, r := range records {
+		at := r.Time.UnixMilli()
+		earliest, latest = min(earliest, at), max(latest, at)
+	}
+	return earliest, latest
 }
 
 // count is how many records there are from an index on, with a place or without.

@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"vigil"
 	"vigil/internal/store"
@@ -135,6 +136,10 @@ func TestForgedDatabase(t *testing.T) {
 		{"all removed", execute(`DELETE FROM journal_order`), []string{"records 0 to 599 are missing"}},
 		{"page damaged", execute(`UPDATE journal_page SET body = substr(body, 1, length(body) - 1) WHERE number = (SELECT number FROM journal_order WHERE first = 20) AND node = (SELECT node FROM journal_order WHERE first = 20)`),
 			[]string{"the page of records 20 to 29 (page ", "is damaged", "records 20 to 29 are missing"}},
+		{"page's times altered", execute(`UPDATE journal_order SET last_time = last_time - 3600000 WHERE first = 20`),
+			[]string{"the times of the page of records 20 to 29, by which it is found and dropped, were altered"}},
+		{"record's time altered", rewritePage(20, func(p []vigil.PageRecord) []vigil.PageRecord { p[3].Time = p[3].Time.Add(-time.Hour); return p }),
+			[]string{"the times of the page of records 20 to 29", "record 23 is kept as one of "}},
 		{"place given twice", execute(`UPDATE journal_order SET first = 25 WHERE first = 30`), []string{"two pages claim the place of record 25"}},
 		{"digest altered", execute(`UPDATE notary_digest SET digests = CAST(X'00112233' || substr(digests, 5) AS BLOB) WHERE n = 1`),
 			[]string{"the digest of record 256 was altered; the record itself is the one that was sealed"}},
@@ -195,14 +200,14 @@ func writeTree(t testing.TB, tx store.Tx) {
 	walk := recordWalk{tx: tx, report: &Report{}}
 	var digests [][digestSize]byte
 	for seq := int64(0); ; seq++ {
-		data, there, err := walk.at(seq)
+		record, there, err := walk.at(seq)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if !there {
 			break
 		}
-		digests = append(digests, vigil.Digest(data))
+		digests = append(digests, vigil.Digest(record.Data))
 	}
 	grown := emptyTree()
 	grown.growIn(tx)
